@@ -15,6 +15,7 @@ another package's without hiding it.
 
 import argparse
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -28,7 +29,6 @@ from google.protobuf import (
     timestamp_pb2,
 )
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
-from grpc_tools import protoc
 from protovalidate._gen.buf.validate import validate_pb
 
 ROOT = Path(__file__).parent
@@ -52,7 +52,8 @@ def rules_descriptors() -> FileDescriptorSet:
 
 def run_protoc(*arguments: str) -> None:
     """Run the compiler that grpcio-tools carries; raise GenerationError if it fails."""
-    if protoc.main(["protoc", *arguments]) != 0:
+    command = [sys.executable, "-m", "grpc_tools.protoc", *arguments]
+    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 (our own arguments)
         raise GenerationError
 
 
@@ -84,7 +85,9 @@ def generate(into: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         image = Path(scratch, "image.binpb")
         ours = [
-            file for file in compile_image(image).file if not file.name.startswith("google/protobuf/")
+            file
+            for file in compile_image(image).file
+            if not file.name.startswith("google/protobuf/")
         ]
         source = f"--descriptor_set_in={image}"
         run_protoc(
