@@ -1,0 +1,136 @@
+"""The rooms import one way, and nothing gets round the contracts that say so.
+
+Each lock is shown to bite: the same checker refuses a copy with a violation in it.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture import rooms
+
+# The editable install puts the real rooms on the path; only the copy's may be seen.
+CHECK = """
+import sys
+root, real, *portions = sys.argv[1:]
+sys.path = [p for p in sys.path if p not in {f"{real}/{name}" for name in portions}]
+sys.path[:0] = [f"{root}/{name}" for name in portions]
+from importlinter.cli import lint_imports
+sys.exit(lint_imports(config_filename=f"{root}/pyproject.toml", no_cache=True, no_logo=True))
+"""
+
+ROOM_DOCSTRING = '"""A room."""\n'
+
+
+def contracts(root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", CHECK, root, rooms.ROOT, *rooms.PORTIONS],
+        cwd=root,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a copy of all rooms, in which each has at least its package."""
+    shutil.copy(rooms.ROOT / "pyproject.toml", tmp_path)
+    for portion in rooms.PORTIONS:
+        source = rooms.ROOT / portion / "mithaq"
+        if source.exists():
+            shutil.copytree(
+                source,
+                tmp_path / portion / "mithaq",
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
+    for room in rooms.ROOMS:
+        package = tmp_path / room / "mithaq" / room / "__init__.py"
+        if not package.exists():
+            rooms.plant(tmp_path, {str(package.relative_to(tmp_path)): ROOM_DOCSTRING})
+    return tmp_path
+
+
+def test_the_rooms_keep_their_contracts() -> None:
+    result = contracts(rooms.ROOT)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_an_innocent_copy_is_not_refused(copy: Path) -> None:
+    result = contracts(copy)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        pytest.param(
+            "hub/mithaq/hub/planted.py",
+            "import mithaq.node\n",
+            "mithaq.hub is not allowed to import mithaq.node",
+            id="the hub imports the node",
+        ),
+        pytest.param(
+            "node/mithaq/node/planted.py",
+            "def late():\n    from mithaq import hub\n",
+            "mithaq.node is not allowed to import mithaq.hub",
+            id="the node imports the hub, within a function",
+        ),
+        pytest.param(
+            "ledger/mithaq/ledger/planted.py",
+            "from mithaq.agreements import terms\n",
+            "mithaq.ledger is not allowed to import mithaq.agreements",
+            id="one pure room imports the other",
+        ),
+        pytest.param(
+            "certs/mithaq/certs/planted.py",
+            "import mithaq.store\n",
+            "mithaq.certs is not allowed to import mithaq.store",
+            id="an import goes up",
+        ),
+        pytest.param(
+            "hub/mithaq/hub/planted.py",
+            "from cryptography.hazmat.primitives import hashes\n",
+            "mithaq.hub.planted -> cryptography",
+            id="the hub imports cryptography itself",
+        ),
+        pytest.param(
+            "cli/mithaq/extra/__init__.py",
+            ROOM_DOCSTRING,
+            "mithaq.extra",
+            id="a package that no contract knows",
+        ),
+    ],
+)
+def test_a_planted_import_is_refused(copy: Path, file: str, text: str, said: str) -> None:
+    result = contracts(rooms.plant(copy, {file: text}))
+    assert result.returncode == 1
+    assert said in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'import importlib\n\nimportlib.import_module("mithaq.node")\n',
+        'from importlib import import_module\n\nimport_module("mithaq.node")\n',
+        'import importlib as i\n\ni.__import__("mithaq.node")\n',
+        'import builtins\n\nbuiltins.__import__("mithaq.node")\n',
+        'import runpy\n\nrunpy.run_module("mithaq.node")\n',
+        'from pkgutil import resolve_name\n\nresolve_name("mithaq.node")\n',
+    ],
+)
+def test_ruff_refuses_an_import_that_the_contracts_cannot_see(tmp_path: Path, text: str) -> None:
+    shutil.copy(rooms.ROOT / "pyproject.toml", tmp_path)
+    rooms.plant(tmp_path, {"hub/mithaq/hub/planted.py": text})
+    result = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format=concise", "."],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert "TID251" in result.stdout
