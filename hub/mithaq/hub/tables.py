@@ -1,0 +1,220 @@
+"""What the hub keeps, beside the logs that `store` keeps for it.
+
+A stream's entries, tiles and last checkpoint are rows of `store.log_store`; a stream is
+known here by the number of its log. Bodies stand apart from headers, so that one can be
+erased and the other stay whole. The one rule: whatever a reader or a sender may still be
+told has a row here, and whatever has none was never admitted. Rows are written in bulk
+through Core; admin and tests read them as models.
+"""
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Text
+from sqlmodel import Field, SQLModel
+
+# An autoincrement key has to be SQLite's INTEGER, and PostgreSQL's BIGINT.
+_SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class HubStream(SQLModel, table=True):
+    """A stream: who discloses under which agreement; its readers are rows of HubAudience."""
+
+    __tablename__ = "hub_stream"
+
+    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    stream_id: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    sender: str = Field(index=True)
+    agreement_id: str = Field(index=True)
+    role: int
+    predecessor: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    closed: bool = False
+    # Bodies that are kept for readers; what back-pressure is computed from.
+    stored_bytes: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    opened_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class HubAudience(SQLModel, table=True):
+    """One member of a stream's audience."""
+
+    __tablename__ = "hub_audience"
+
+    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    member: str = Field(primary_key=True, index=True)
+
+
+class HubBatch(SQLModel, table=True):
+    """A size at which the sender signed and the hub cosigned: where readers can sign, too."""
+
+    __tablename__ = "hub_batch"
+
+    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    size: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    first_sequence: int = Field(sa_column=Column(BigInteger, nullable=False))
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    checkpoint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    acceptance: str = Field(sa_column=Column(Text, nullable=False))
+    # A signed RefusalList, empty where nothing was refused.
+    refusals: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    # The registry by which the hub judged (PROTOCOL 2.5).
+    registry_size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    accepted_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class HubBody(SQLModel, table=True):
+    """A sealed body, until every entitled reader has opened it or it is withdrawn."""
+
+    __tablename__ = "hub_body"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    sequence: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class HubBodyRun(SQLModel, table=True):
+    """Consecutive entries of one epoch and expiry that have bodies."""
+
+    __tablename__ = "hub_body_run"
+
+    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    first_sequence: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    count: int
+    kind: int
+    own_size: int
+    epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
+    # Seconds since 1970; 0 for what doesn't expire by itself.
+    expires_at: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+
+
+class HubEpoch(SQLModel, table=True):
+    """The readers of an epoch, sorted and separated by blanks; empty for a refused EPOCH."""
+
+    __tablename__ = "hub_epoch"
+
+    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    epoch: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    sequence: int = Field(sa_column=Column(BigInteger, nullable=False))
+    readers: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class HubVersion(SQLModel, table=True):
+    """A PUT that is the next version of an earlier one."""
+
+    __tablename__ = "hub_version"
+
+    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    target: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    sequence: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+
+
+class HubOmission(SQLModel, table=True):
+    """A body that no reader will get, and why (PROTOCOL 5.4)."""
+
+    __tablename__ = "hub_omission"
+
+    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    sequence: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    reason: int
+    withdrawn_by: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+
+
+class HubReceipt(SQLModel, table=True):
+    """A reader's newest receipt of each role; receipts are cumulative."""
+
+    __tablename__ = "hub_receipt"
+
+    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    reader: str = Field(primary_key=True)
+    role: int = Field(primary_key=True)
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    cosignature: str = Field(sa_column=Column(Text, nullable=False))
+    # The newest one of type 0x06, which comes once a day: its own size and root.
+    mldsa_receipt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    received_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class HubReaderRefusal(SQLModel, table=True):
+    """A reader's signed list of what it refused; goes back to the sender."""
+
+    __tablename__ = "hub_reader_refusal"
+
+    number: int | None = Field(default=None, sa_column=Column(_SERIAL, primary_key=True))
+    log_no: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    reader: str
+    # The list's own bytes; their hash keeps one list from being stored twice.
+    list_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    refusals: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class HubFreeze(SQLModel, table=True):
+    """A sender's newest timed list of what it keeps for a reader (PROTOCOL 5.7)."""
+
+    __tablename__ = "hub_freeze"
+
+    sender: str = Field(primary_key=True)
+    reader: str = Field(primary_key=True, index=True)
+    at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    message: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class HubQuota(SQLModel, table=True):
+    """How many records a sender has disclosed under a clause on a day (UTC)."""
+
+    __tablename__ = "hub_quota"
+
+    agreement_id: str = Field(primary_key=True)
+    clause_id: str = Field(primary_key=True)
+    sender: str = Field(primary_key=True)
+    # Days since 1970.
+    day: int = Field(primary_key=True)
+    count: int
+
+
+class HubSubmission(SQLModel, table=True):
+    """A registry entry that waits for the registrar."""
+
+    __tablename__ = "hub_submission"
+
+    number: int | None = Field(default=None, sa_column=Column(_SERIAL, primary_key=True))
+    body_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    submitter: str
+    entry: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    received_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class HubEnrolment(SQLModel, table=True):
+    """A request to be enrolled, and what became of it."""
+
+    __tablename__ = "hub_enrolment"
+
+    number: int | None = Field(default=None, sa_column=Column(_SERIAL, primary_key=True))
+    request_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    request: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    received_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    # Whether the registrar has it in its own store.
+    taken: bool = False
+    # An EnrolmentDecision, empty while it waits.
+    decision: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class HubVerified(SQLModel, table=True):
+    """How far a principal says that it has verified the registry."""
+
+    __tablename__ = "hub_verified"
+
+    member: str = Field(primary_key=True)
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class HubEvidence(SQLModel, table=True):
+    """An alarm and the file of signed messages that proves it (PROTOCOL 6)."""
+
+    __tablename__ = "hub_evidence"
+
+    number: int | None = Field(default=None, sa_column=Column(_SERIAL, primary_key=True))
+    # SHA-256 of the evidence: the same one is kept once, however often it comes.
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    alarm: str
+    accused: str
+    stream_id: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    evidence: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
