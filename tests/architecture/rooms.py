@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("ledger", "agreements", "certs", "store", "service", "hub", "node", "cli")
+ROOMS = ("ledger", "agreements", "certs", "store", "service", "hub", "node", "registrar", "cli")
 # The generated wire code is a portion of the namespace as well.
 PORTIONS = ("protos", *ROOMS)
 WRITTEN_BY_HAND = (*PORTIONS, "tests", "bench")

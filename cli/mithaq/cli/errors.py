@@ -1,0 +1,69 @@
+"""How an error ends: a code, why, what to do, and an exit code.
+
+An error that carries a stable `code` is shown by it. Any other exception is a
+fault of ours: its type is shown and nothing that it says, since that could
+hold personal data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_DENIED = 5
+EXIT_VERIFICATION = 8
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    code: str
+    message: str
+    why: str
+    fix: str
+    exit_code: int
+
+
+class CliError(Exception):
+    """Something that the caller can mend."""
+
+    def __init__(self, code: str, message: str, *, why: str = "", fix: str = "") -> None:
+        """Say what was wrong, why, and what to do; the code gives the exit code."""
+        super().__init__(message)
+        self.code = code
+        self.why = why
+        self.fix = fix
+
+
+def describe(error: BaseException) -> tuple[str, int]:
+    """Return the lines for standard error, and the exit code."""
+    shown = _shown(error)
+    lines = [f"error[{shown.code}]: {shown.message}"]
+    if shown.why:
+        lines.append(f"  why: {shown.why}")
+    if shown.fix:
+        lines.append(f"  fix: {shown.fix}")
+    return "\n".join(lines), shown.exit_code
+
+
+def _shown(error: BaseException) -> _Shown:
+    code = getattr(error, "code", None)
+    if not isinstance(code, str):
+        return _Shown(
+            "MQ-INTERNAL",
+            f"an unexpected {type(error).__name__}",
+            "this is a fault in the program",
+            "run again with MITHAQ_DEBUG_TRACEBACK=1 and report it",
+            EXIT_FAILED,
+        )
+    # Imported here: only an error needs to know gRPC's status codes.
+    from mithaq.service.exit_codes import exit_code_of
+
+    return _Shown(
+        code,
+        str(getattr(error, "public_message", "") or error),
+        str(getattr(error, "why", "") or ""),
+        str(getattr(error, "fix", "") or ""),
+        int(exit_code_of(error)),
+    )
