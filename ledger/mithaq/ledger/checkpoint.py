@@ -26,6 +26,7 @@ __all__ = [
     "Checkpoint",
     "SignedCheckpoint",
     "Signer",
+    "check_root",
     "check_same_history",
     "encode_checkpoint_text",
     "open_checkpoint",

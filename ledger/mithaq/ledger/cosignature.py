@@ -13,11 +13,18 @@ from enum import StrEnum
 from typing import Final
 
 from mithaq.ledger.checkpoint import Checkpoint, encode_checkpoint_text
-from mithaq.ledger.errors import NoteFormatError, SignatureMissingError
-from mithaq.ledger.instants import from_posix, posix_seconds
-from mithaq.ledger.keytypes import SIGNATURE_SIZE_BYTES, KeyType, Signer, key_id, verify_signature
+from mithaq.ledger.errors import NoteFormatError, SignatureMissingError, TimestampError
+from mithaq.ledger.instants import from_posix, is_whole, posix_seconds
+from mithaq.ledger.keytypes import (
+    KEY_ID_SIZE_BYTES,
+    SIGNATURE_SIZE_BYTES,
+    KeyType,
+    Signer,
+    key_id,
+    verify_signature,
+)
 from mithaq.ledger.names import check_federation, check_party
-from mithaq.ledger.note import SignatureLine, parse_signature_line
+from mithaq.ledger.note import SignatureLine, check_key_name, parse_signature_line
 from mithaq.ledger.statement import ed25519_statement, mldsa_statement, pack_timed, unpack_timed
 
 _TIMESTAMP_SIZE_BYTES: Final = 8
@@ -52,6 +59,16 @@ class Cosignature:
     key_id: bytes
     at: datetime
     signature: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse what no cosignature line can say."""
+        check_key_name(self.name)
+        if _TYPE_BY_SIZE.get(_TIMESTAMP_SIZE_BYTES + len(self.signature)) is not self.algorithm:
+            raise NoteFormatError("a cosignature has not the size of its type, or is not timed")
+        if len(self.key_id) != KEY_ID_SIZE_BYTES:
+            raise NoteFormatError("a key id has 4 bytes")
+        if not is_whole(self.at, step_seconds=1):
+            raise TimestampError("a cosignature is of a whole second after 1970, in UTC")
 
     def line(self) -> str:
         """Return the signature line, with its newline, as it is added to a checkpoint."""

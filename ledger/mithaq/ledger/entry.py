@@ -11,6 +11,7 @@ from typing import Final
 
 from mithaq.ledger.commitment import BODY_SIZE_BYTES_MAX, lp
 from mithaq.ledger.errors import EntryFormatError
+from mithaq.ledger.instants import day_from, minute_of
 from mithaq.ledger.kinds import EntryKind, Priority, StreamRole, WithdrawReason, WithdrawScope
 from mithaq.ledger.names import audit_origin, registry_origin, stream_origin
 from mithaq.ledger.terms import (
@@ -18,9 +19,7 @@ from mithaq.ledger.terms import (
     EpochReader,
     Opening,
     Terms,
-    day_from,
     encode_terms,
-    minute_of,
     parse_terms,
 )
 from mithaq.ledger.tree import HASH_SIZE_BYTES, TREE_SIZE_MAX, leaf_hash, leaf_hashes_after

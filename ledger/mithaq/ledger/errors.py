@@ -74,11 +74,18 @@ class SignatureInvalidError(LedgerError):
 
 
 class ForkError(LedgerError):
-    """Two histories of one log (PROTOCOL 1.6)."""
+    """Two histories of one log (PROTOCOL 1.6): two leaves at a sequence, or two roots at a size.
+
+    ``sequence`` is set where two leaves are known, so that evidence can be gathered there.
+    """
 
     code = "MQ-LEDGER-FORK"
     alarm = "fork"
     public_message = "The log contradicts what it said before."
+
+    def __init__(self, message: str, *, sequence: int | None = None) -> None:
+        super().__init__(message)
+        self.sequence = sequence
 
 
 class SequenceGapError(LedgerError):

@@ -26,6 +26,7 @@ from mithaq.ledger.entry import (
     split_own,
 )
 from mithaq.ledger.errors import EntryFormatError, ForkError, SequenceGapError
+from mithaq.ledger.tree import HASH_SIZE_BYTES
 
 # What of each width is read in bulk; the two hashes are passed over.
 _NUMBERS: Final = {
@@ -76,6 +77,13 @@ class Run:
         if body_sizes and not 1 <= min(body_sizes) <= max(body_sizes) <= BODY_SIZE_BYTES_MAX:
             raise EntryFormatError(f"a body has 1 to {BODY_SIZE_BYTES_MAX} bytes")
         return Numbers(columns[0], targets, body_sizes)
+
+    def digests(self) -> list[tuple[bytes, bytes]]:
+        """Return the body hash and commitment of each entry; of entries without a body, none."""
+        if not has_body(self.own_size):
+            return []
+        skip = self.own_size - 2 * HASH_SIZE_BYTES
+        return list(struct.iter_unpack(f"{skip}x32s32s", self.own_bytes))
 
     def leaf_hashes(self) -> list[bytes]:
         """Return the leaf hash of each entry."""
@@ -144,7 +152,7 @@ def _check_same(sent: list[bytes], logged: list[bytes], *, start: int) -> None:
         return
     pairs = zip(sent, logged, strict=True)
     differing = next(at for at, (one, other) in enumerate(pairs, start) if one != other)
-    raise ForkError(f"another entry is logged at sequence {differing}")
+    raise ForkError(f"another entry is logged at sequence {differing}", sequence=differing)
 
 
 def _after(runs: Sequence[Run], known: int) -> tuple[Run, ...]:

@@ -33,7 +33,7 @@ from mithaq.ledger.entry import (
 )
 from mithaq.ledger.errors import EntryFormatError, StreamRuleError
 from mithaq.ledger.run import Numbers, Run, check_consecutive, trim_overlap
-from mithaq.ledger.tree import HASH_SIZE_BYTES, Frontier, leaf_hash
+from mithaq.ledger.tree import Frontier, leaf_hash
 
 __all__ = [
     "Admission",
@@ -166,7 +166,9 @@ class StreamState:
     def to_bytes(self) -> bytes:
         """Return the state as bytes, to be stored in the transaction that stores its entries."""
         counts = _COUNTS.pack(self.epoch, self.epoch_bodies, self.last_registry_size, self.closed)
-        readers = b"".join(lp(each.member.encode()) + each.key_id for each in self.epoch_readers)
+        readers = b"".join(
+            lp(each.member.encode()) + lp(each.key_id) for each in self.epoch_readers
+        )
         parts = (self.open_leaf, self.frontier.to_bytes(), counts, self.successor or b"", readers)
         return _STATE_VERSION + b"".join(lp(each) for each in parts)
 
@@ -224,14 +226,12 @@ def _split_parts(data: bytes) -> list[bytes]:
 
 
 def _split_readers(data: bytes) -> tuple[EpochReader, ...]:
-    readers: list[EpochReader] = []
-    at = 0
-    while at < len(data):
-        (length,) = _LENGTH.unpack(data[at : at + _LENGTH.size].rjust(_LENGTH.size, b"\x00"))
-        start, at = at + _LENGTH.size, at + _LENGTH.size + length + HASH_SIZE_BYTES
-        member = data[start : start + length].decode("ascii", errors="replace")
-        readers.append(EpochReader(member, data[start + length : at]))
-    return tuple(readers)
+    parts = _split_parts(data)
+    # What is no ASCII is no member; one left over is missed when the state is spelled again.
+    return tuple(
+        EpochReader(member.decode("ascii", errors="replace"), key_id)
+        for member, key_id in zip(parts[::2], parts[1::2], strict=False)
+    )
 
 
 class _Placed(NamedTuple):

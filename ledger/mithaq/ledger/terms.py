@@ -8,7 +8,7 @@ refused (PROTOCOL 3.4). What depends on other entries is for ``stream``.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import IntEnum
 from itertools import pairwise
 from typing import Final, TypeVar
@@ -16,7 +16,13 @@ from typing import Final, TypeVar
 from google.protobuf.message import DecodeError
 
 from mithaq.ledger.errors import EntryFormatError, NameFormatError, TimestampError
-from mithaq.ledger.instants import from_posix, posix_seconds
+from mithaq.ledger.instants import (
+    DAY_SECONDS,
+    MINUTE_SECONDS,
+    from_posix,
+    is_whole,
+    posix_seconds,
+)
 from mithaq.ledger.kinds import EntryKind, Priority, StreamRole, WithdrawReason, WithdrawScope
 from mithaq.ledger.names import check_code, check_federation, check_member
 from mithaq.ledger.tree import HASH_SIZE_BYTES, TREE_SIZE_MAX
@@ -29,10 +35,7 @@ PURPOSES_MAX: Final = 32
 CATEGORY_LENGTH_MAX: Final = 40
 AGREEMENT_ID_LENGTH_MIN: Final = 3
 AGREEMENT_VERSION_MAX: Final = 2**32 - 1
-MINUTE: Final = timedelta(minutes=1)
-DAY: Final = timedelta(days=1)
 
-_EPOCH_OF_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _Code = TypeVar("_Code", bound=IntEnum)
 
 
@@ -152,10 +155,10 @@ class Terms:
             raise EntryFormatError("a registry has at least one entry")
         if not 1 <= self.agreement_version <= AGREEMENT_VERSION_MAX:
             raise EntryFormatError("agreements are numbered from version 1")
-        _check_whole(self.created_at, MINUTE)
+        _check_whole(self.created_at, MINUTE_SECONDS)
 
     def _check_expiry(self, expires_at: datetime) -> None:
-        _check_whole(expires_at, DAY)
+        _check_whole(expires_at, DAY_SECONDS)
         if expires_at <= self.created_at:
             raise EntryFormatError("a record expires after it was entered")
 
@@ -170,22 +173,9 @@ def _check_ascending(names: tuple[str, ...], what: str) -> None:
         raise EntryFormatError(f"{what} is sorted and names nobody twice")
 
 
-def _check_whole(at: datetime, step: timedelta) -> None:
-    # Another zone would compare equal and yet make another repr: one spelling only.
-    if at.tzinfo is not UTC or at <= _EPOCH_OF_TIME or (at - _EPOCH_OF_TIME) % step:
-        raise EntryFormatError(f"a time is UTC, after 1970 and a multiple of {step}")
-
-
-def minute_of(at: datetime) -> datetime:
-    """Return the UTC minute that this aware instant lies in (``created_at``)."""
-    seconds = posix_seconds(at)
-    return from_posix(seconds - seconds % 60)
-
-
-def day_from(at: datetime) -> datetime:
-    """Return the start of the first UTC day at or after this aware instant (``expires_at``)."""
-    since = at - _EPOCH_OF_TIME
-    return _EPOCH_OF_TIME - (-since // DAY) * DAY
+def _check_whole(at: datetime, step_seconds: int) -> None:
+    if not is_whole(at, step_seconds=step_seconds):
+        raise EntryFormatError(f"a time is UTC, after 1970 and a multiple of {step_seconds} s")
 
 
 # PROTOCOL 3.4: fields that a kind must have; all others stay absent, except _OPTIONAL.

@@ -112,11 +112,11 @@ def verify_tlog_proof(
 ) -> VerifiedProof:
     """Check that the leaf of this hash stands in a head that its owner signed.
 
-    Every cosignature by one of ``cosigners`` must verify, and at least
-    ``cosigners_min`` of them must be there. Lines of other keys are ignored.
+    Every cosignature by a key of ``cosigners`` must verify, and at least ``cosigners_min``
+    of their names must be there. Lines of other keys are ignored.
 
     Raises:
-        SignatureMissingError: an owner's signature, or enough cosignatures, are not there.
+        SignatureMissingError: an owner's signature, or enough cosigners, are not there.
         SignatureInvalidError: a signature of a known key does not verify.
         RootMismatchError: the proof does not lead to the signed root.
         NoteFormatError, ProofError, TimestampError: a part is not of its form.
@@ -129,10 +129,10 @@ def verify_tlog_proof(
         mldsa_public=mldsa_public,
     )
     cosignatures = _cosignatures(parse_note(proof.checkpoint_note), signed, cosigners=cosigners)
-    if len(cosignatures) < cosigners_min:
-        raise SignatureMissingError(
-            f"a proof has {len(cosignatures)} of {cosigners_min} cosignatures"
-        )
+    # A cosigner with keys of both types is still one.
+    names = {each.name for each in cosignatures}
+    if len(names) < cosigners_min:
+        raise SignatureMissingError(f"a proof has {len(names)} of {cosigners_min} cosigners")
     verify_inclusion(
         leaf=leaf,
         index=proof.index,
