@@ -15,9 +15,10 @@ import pytest
 from tests.architecture import rooms
 
 # Every class and function of `cryptography` (and of what else might come) that can
-# turn a ciphertext into a plaintext, and whatever is called like one.
+# turn a ciphertext into a plaintext, and whatever is called like one. `decipher_only`
+# is a usage that X.509 certificates state.
 MEANS = re.compile(
-    r"aead|hpke|aes_?(gcm|ccm|ocb|siv|cbc|ctr|256)|chacha|fernet|decrypt|decipher|unseal"
+    r"aead|hpke|aes_?(gcm|ccm|ocb|siv|cbc|ctr|256)|chacha|fernet|decrypt|decipher(?!_only)|unseal"
     r"|\bciphers?\b|unwrap_key|aes_key_unwrap|keywrap|secretbox|sealedbox",
     re.IGNORECASE,
 )
@@ -54,14 +55,9 @@ def _names_of(node: ast.AST) -> Iterator[str]:
 
 
 def _text(argument: ast.expr) -> str:
-    """Return the literal text of an argument; what is computed counts as a disguise."""
-    match argument:
-        case ast.Constant(value=str(text)):
-            return text
-        case ast.BinOp() | ast.JoinedStr():
-            return "__import__"
-        case _:
-            return ""
+    """Return the literal pieces of an argument as one text: 'AES' + 'GCM' is a name too."""
+    pieces = (node.value for node in ast.walk(argument) if isinstance(node, ast.Constant))
+    return "".join(piece for piece in pieces if isinstance(piece, str))
 
 
 def hub_process(root: Path) -> dict[str, Path]:
@@ -104,7 +100,8 @@ def test_nothing_in_the_hubs_process_can_open_a_body() -> None:
         "def work(m):\n    return m.ChaCha20Poly1305\n",
         "def work(m):\n    return getattr(m, 'AESGCM')\n",
         "def work(m):\n    return getattr(m, 'AES' + 'GCM')\n",
-        "def work(m):\n    return getattr(m, f'{m}GCM')\n",
+        "def work(m, n):\n    return getattr(m, f'AES{n}GCM')\n",
+        "def work(m):\n    return m.decipher(b'')\n",
         "def work():\n    return __import__('mithaq.node')\n",
         "def work():\n    return eval('1')\n",
     ],
