@@ -529,6 +529,7 @@ class ArrestBasis(_message.Message):
     WARRANT_ISSUED_AT_FIELD_NUMBER: _builtins.int
     MAXIMUM_SENTENCE_MONTHS_FIELD_NUMBER: _builtins.int
     ASSURANCES_FIELD_NUMBER: _builtins.int
+    DUAL_CRIMINALITY_FIELD_NUMBER: _builtins.int
     offence: Global___OffenceClass.ValueType
     offence_text: _builtins.str
     """The offence in the words of the law."""
@@ -539,6 +540,8 @@ class ArrestBasis(_message.Message):
     """1200 stands for life."""
     assurances: _builtins.str
     """Assurances given to the states asked, such as against the death penalty."""
+    dual_criminality: _builtins.bool
+    """Whether the act is an offence in the states asked too; absent: not assessed."""
     def __init__(
         self,
         *,
@@ -549,12 +552,15 @@ class ArrestBasis(_message.Message):
         warrant_issued_at: _builtins.int = ...,
         maximum_sentence_months: _builtins.int = ...,
         assurances: _builtins.str = ...,
+        dual_criminality: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dual_criminality", b"_dual_criminality", "dual_criminality", b"dual_criminality"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurances", b"assurances", "court", b"court", "maximum_sentence_months", b"maximum_sentence_months", "offence", b"offence", "offence_text", b"offence_text", "warrant_issued_at", b"warrant_issued_at", "warrant_reference", b"warrant_reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dual_criminality", b"_dual_criminality", "assurances", b"assurances", "court", b"court", "dual_criminality", b"dual_criminality", "maximum_sentence_months", b"maximum_sentence_months", "offence", b"offence", "offence_text", b"offence_text", "warrant_issued_at", b"warrant_issued_at", "warrant_reference", b"warrant_reference"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__dual_criminality: _TypeAlias = _typing.Literal["dual_criminality"]  # noqa: Y015
+    _WhichOneofArgType__dual_criminality: _TypeAlias = _typing.Literal["_dual_criminality", b"_dual_criminality"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dual_criminality) -> _WhichOneofReturnType__dual_criminality | None: ...
 
 Global___ArrestBasis: _TypeAlias = ArrestBasis  # noqa: Y015
 
@@ -768,7 +774,10 @@ Global___Remark: _TypeAlias = Remark  # noqa: Y015
 
 @_typing.final
 class Alert(_message.Message):
-    """An alert: a subject, a reason and the action asked for (DOMAIN 3.1, 3.2)."""
+    """An alert: a subject, a reason and the action asked for (DOMAIN 3.1, 3.2). Its id
+    begins with its issuer; created, valid from, review by and expires follow one
+    another; handling code H3 has its note.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -6,7 +6,9 @@ Who or what an alert is about: a person, an entity, a travel document.
 The fields of a person are a closed list (DOMAIN 3.2). Data on ethnic origin,
 politics, belief, union membership, health or sexual life have no field, so no
 sender can disclose them by mistake in a typed place. `as_written` keeps what a
-source wrote where the typed value beside it would not give it back.
+source wrote where the typed value beside it would not give it back. What fields
+must be there together is checked by the code of the node that reads records, one
+to three µs cheaper a message than an expression here.
 """
 
 from collections import abc as _abc
@@ -39,6 +41,8 @@ class _NameKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NameKind.Val
     NAME_KIND_ALIAS: _NameKind.ValueType  # 4
     NAME_KIND_OTHER: _NameKind.ValueType  # 5
     """Another name; the source does not say of which kind."""
+    NAME_KIND_PSEUDONYM: _NameKind.ValueType  # 6
+    """Stands for a person who must not be named; the only name then."""
 
 class NameKind(_NameKind, metaclass=_NameKindEnumTypeWrapper):
     """Which of a subject's names this is."""
@@ -51,6 +55,8 @@ NAME_KIND_FORMER: NameKind.ValueType  # 3
 NAME_KIND_ALIAS: NameKind.ValueType  # 4
 NAME_KIND_OTHER: NameKind.ValueType  # 5
 """Another name; the source does not say of which kind."""
+NAME_KIND_PSEUDONYM: NameKind.ValueType  # 6
+"""Stands for a person who must not be named; the only name then."""
 Global___NameKind: _TypeAlias = NameKind  # noqa: Y015
 
 class _NameQuality:
@@ -255,7 +261,7 @@ Global___DocumentStatus: _TypeAlias = DocumentStatus  # noqa: Y015
 
 @_typing.final
 class Country(_message.Message):
-    """A state or territory: a code, the source's words, or both."""
+    """A state or territory: a code, the source's words, or both; never neither."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -282,7 +288,9 @@ Global___Country: _TypeAlias = Country  # noqa: Y015
 
 @_typing.final
 class PartialDate(_message.Message):
-    """A date as far as it is known, in the Gregorian calendar."""
+    """A date as far as it is known, in the Gregorian calendar. The parts are those that
+    the precision names, and no others.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -366,7 +374,7 @@ Global___Place: _TypeAlias = Place  # noqa: Y015
 @_typing.final
 class Name(_message.Message):
     """One name in the forms in which it is known (DOMAIN 6): original script, Latin
-    form with its standard, machine-readable form.
+    form with its standard, machine-readable form. One of them at the least.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -1,0 +1,150 @@
+"""Index keys: keyed hashes of what a record may be found by.
+
+A key is HMAC-SHA256(index key, label ‖ value) cut to 16 bytes. Without the index
+key the index says nothing: an unkeyed hash of a document number is undone by
+trying all numbers (LIMITS). Each label is a space of its own, so that a name can
+never meet a number. The rule: what is stored and what is asked go through the
+same normal form.
+"""
+
+import hmac
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from mithaq.node.lookup.normal import document_number, document_numbers, name_words
+from mithaq.node.records.model import ParsedRecord, RecordKind
+from mithaq.v1 import subject_pb2 as subject
+
+KEY_BYTES = 16
+INDEX_KEY_BYTES = 32
+# A range of birth years longer than this is indexed as unknown.
+_YEARS_MAX = 20
+_UNKNOWN_YEAR = "?"
+
+
+class Label(Enum):
+    """The spaces of keys; the value is hashed, so none may change."""
+
+    ALERT_ID = b"mithaq/lookup/alert\x00"
+    ORIGIN = b"mithaq/lookup/origin\x00"
+    DOCUMENT = b"mithaq/lookup/document\x00"
+    DOCUMENT_OF_STATE = b"mithaq/lookup/document-of-state\x00"
+    NAME_WORD = b"mithaq/lookup/name-word\x00"
+    MRZ_NAME = b"mithaq/lookup/mrz-name\x00"
+    BIRTH_YEAR = b"mithaq/lookup/birth-year\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexKey:
+    """The secret under which a node indexes; its value never reaches a repr."""
+
+    secret: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse a secret of another length."""
+        if len(self.secret) != INDEX_KEY_BYTES:
+            raise ValueError(f"an index key has {INDEX_KEY_BYTES} bytes")
+
+    def __repr__(self) -> str:
+        return "IndexKey(…)"
+
+    def of(self, label: Label, value: str) -> bytes:
+        """Return the 16 bytes under which this value stands in the index."""
+        return hmac.digest(self.secret, label.value + value.encode(), "sha256")[:KEY_BYTES]
+
+    def document(self, number: str, state: str = "") -> bytes:
+        """Return the key of a document number, of one issuing state if one is given."""
+        plain = document_number(number)
+        if state:
+            return self.of(Label.DOCUMENT_OF_STATE, f"{state}/{plain}")
+        return self.of(Label.DOCUMENT, plain)
+
+    def alert_id(self, alert_id: str) -> bytes:
+        """Return the key of an alert's id."""
+        return self.of(Label.ALERT_ID, alert_id)
+
+    def origin(self, system: str, reference: str) -> bytes:
+        """Return the key of a record's reference in the system it came from."""
+        return self.of(Label.ORIGIN, f"{system}/{reference}")
+
+    def name_words(self, name: str) -> list[bytes]:
+        """Return the keys of the words of a name, each once."""
+        return [self.of(Label.NAME_WORD, word) for word in dict.fromkeys(name_words(name))]
+
+    def mrz_name(self, mrz: str) -> bytes:
+        """Return the key of a whole machine-readable name."""
+        return self.of(Label.MRZ_NAME, mrz.strip("<"))
+
+    def birth_years(self, year: int) -> list[bytes]:
+        """Return the keys to ask for with a year of birth: it, and those unknown."""
+        return [self.of(Label.BIRTH_YEAR, value) for value in (str(year), _UNKNOWN_YEAR)]
+
+
+def keys_of(record: ParsedRecord, index_key: IndexKey) -> set[bytes]:
+    """Return every key of a record; none where it is no alert."""
+    if record.kind is not RecordKind.ALERT:
+        return set()
+    alert = record.alert
+    keys = {index_key.alert_id(alert.alert_id)}
+    if alert.origin.reference:
+        keys.add(index_key.origin(alert.origin.system, alert.origin.reference))
+    if alert.HasField("person"):
+        keys.update(_person(alert.person, index_key))
+    elif alert.HasField("entity"):
+        keys.update(_names(alert.entity.names, index_key))
+        keys.update(_documents(alert.entity.registrations, index_key))
+    else:
+        keys.update(_travel_document(alert.travel_document, index_key))
+    return keys
+
+
+def _person(person: subject.Person, index_key: IndexKey) -> Iterator[bytes]:
+    yield from _names(person.names, index_key)
+    yield from _documents(person.documents, index_key)
+    born = [*person.dates_of_birth, *(n.date_of_birth for n in person.names)]
+    for year in {year for date in born for year in _years(date)}:
+        yield index_key.of(Label.BIRTH_YEAR, year)
+
+
+def _names(names: Iterable[subject.Name], index_key: IndexKey) -> Iterator[bytes]:
+    words: set[str] = set()
+    for name in names:
+        words.update(written_words(name))
+        if name.mrz:
+            yield index_key.mrz_name(name.mrz)
+    for word in words:
+        yield index_key.of(Label.NAME_WORD, word)
+
+
+def written_words(name: subject.Name) -> list[str]:
+    """Return the words of a name in every script in which it is written."""
+    latin = " ".join((name.forenames, name.surname, name.full, *name.parts))
+    return name_words(latin) + name_words(name.original_script)
+
+
+def _documents(
+    documents: Iterable[subject.IdentityDocument], index_key: IndexKey
+) -> Iterator[bytes]:
+    for document in documents:
+        states = {document.issuing_state.code, document.issued_in.code} - {""}
+        for number in document_numbers(document.number):
+            yield index_key.of(Label.DOCUMENT, number)
+            for state in states:
+                yield index_key.of(Label.DOCUMENT_OF_STATE, f"{state}/{number}")
+
+
+def _travel_document(document: subject.TravelDocument, index_key: IndexKey) -> Iterator[bytes]:
+    yield index_key.document(document.number)
+    yield index_key.document(document.number, document.issuing_state.code)
+    if document.HasField("holder"):
+        yield from _person(document.holder, index_key)
+
+
+def _years(born: subject.PartialDate) -> list[str]:
+    if born.precision == subject.DATE_PRECISION_UNSPECIFIED:
+        return []
+    last = born.year_to or born.year
+    if born.precision == subject.DATE_PRECISION_UNKNOWN or last - born.year > _YEARS_MAX:
+        return [_UNKNOWN_YEAR]
+    return [str(year) for year in range(born.year, last + 1)]
