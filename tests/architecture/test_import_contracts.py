@@ -72,6 +72,12 @@ def test_rooms_that_import_nothing_are_not_refused(empty_rooms: Path) -> None:
             id="the node imports the hub, within a function",
         ),
         pytest.param(
+            "hub/mithaq/hub/planted.py",
+            "from mithaq.registrar import authority\n",
+            "mithaq.hub is not allowed to import mithaq.registrar",
+            id="the hub imports the registrar, who holds the issuing authority",
+        ),
+        pytest.param(
             "ledger/mithaq/ledger/planted.py",
             "import mithaq.agreements\n",
             "mithaq.ledger is not allowed to import mithaq.agreements",
