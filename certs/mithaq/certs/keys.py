@@ -210,12 +210,15 @@ class ReceptionPublic:
 
     @classmethod
     def from_bytes(cls, public: bytes) -> Self:
-        """Return the key of 1,216 public bytes; raises KeyFormatError."""
+        """Return the key of 1,216 public bytes that can be sealed to; raises KeyFormatError."""
         mlkem, x25519 = public[:MLKEM768_PUBLIC_SIZE_BYTES], public[MLKEM768_PUBLIC_SIZE_BYTES:]
-        return cls(
+        loaded = cls(
             _load(MLKEM768PublicKey.from_public_bytes, mlkem, "an ML-KEM-768 public key"),
             _load(X25519PublicKey.from_public_bytes, x25519, "an X25519 public key"),
         )
+        # A point of low order fails in every exchange (RFC 7748, 6.1), so one try tells.
+        _load(lambda _: X25519PrivateKey.generate().exchange(loaded.x25519), b"", "such a key")
+        return loaded
 
 
 class SecretKey:
