@@ -490,6 +490,7 @@ class Origin(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
     system: _builtins.str
     """MITHAQ for an alert issued here, UNSC for the Security Council's list, or a
     national system's name. Closed circles are refused: SIS, EURODAC, VIS, EES.
@@ -500,6 +501,8 @@ class Origin(_message.Message):
     """The source's own version of the entry, verbatim."""
     as_of: _builtins.int
     """When the source made what was read."""
+    digest: _builtins.bytes
+    """SHA-256 over all that the source says of the entry: equal where nothing changed."""
     def __init__(
         self,
         *,
@@ -507,10 +510,11 @@ class Origin(_message.Message):
         reference: _builtins.str = ...,
         version: _builtins.str = ...,
         as_of: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "reference", b"reference", "system", b"system", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "digest", b"digest", "reference", b"reference", "system", b"system", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from mithaq.node.records.structure import check_structure
 from mithaq.v1.record_pb2 import Alert, Record
 
 # A body of 64 KiB fits many times into a batch of 1 MiB (LIMITS); the largest entry
-# of the Security Council's list takes about 12 KiB.
+# of the Security Council's list takes 4 KiB.
 RECORD_SIZE_BYTES_MAX = 64 * 1024
 
 
@@ -66,6 +66,13 @@ class ParsedRecord:
         if self.kind is not RecordKind.ALERT:
             raise TypeError(f"a record of kind {self.kind} has no alert")
         return self.message.alert
+
+    @property
+    def expiry(self) -> datetime:
+        """When the alert expires; asked of another record, a programming error."""
+        if self.expires_at is None:
+            raise TypeError(f"a record of kind {self.kind} has no expiry")
+        return self.expires_at
 
 
 def parse_record(raw: bytes) -> ParsedRecord:
