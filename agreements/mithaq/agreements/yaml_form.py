@@ -1,0 +1,289 @@
+"""Terms as people write and read them.
+
+YAML is a form for people; what parties sign are the bytes (``terms``). Both ways round
+are exact: `load(dump(agreement))` is the same agreement with the same bytes. Comments
+are not signed. A key left out takes the default that ``clause`` and ``terms`` give, and
+`dump` writes it out.
+"""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.nodes import Node
+
+from mithaq.agreements import draft, yaml_nodes
+from mithaq.agreements.categories import Category
+from mithaq.agreements.clause import Clause, Deadlines, OffenceGate, Party
+from mithaq.agreements.errors import TermsInvalidError, YamlFormError
+from mithaq.agreements.terms import LOG_RETENTION_DAYS, STALENESS_LIMIT, WIND_DOWN, Agreement
+from mithaq.agreements.vocabulary import (
+    ORIGIN_SYSTEMS_NEVER,
+    ClauseEffect,
+    Handling,
+    InformationGrade,
+    LegalBasis,
+    MinorsRule,
+    OffenceClass,
+    OfficerRole,
+    OnwardTransfer,
+    OriginStateRule,
+    PartyKind,
+    Purpose,
+    RecordField,
+    SourceGrade,
+    SubjectType,
+)
+from mithaq.agreements.yaml_nodes import (
+    UNIT,
+    Table,
+    compose,
+    duration,
+    flag,
+    instant,
+    line_of,
+    many,
+    number,
+    scalar,
+    set_of,
+)
+
+Built = TypeVar("Built")
+
+HEADING: Final = "Terms of a data-sharing agreement. What is signed are the terms, not comments.\n"
+WIDTH_CHARS: Final = 100
+
+AGREEMENT_KEYS: Final = tuple(field.name for field in fields(Agreement) if field.init)
+PARTY_KEYS: Final = tuple(field.name for field in fields(Party))
+CLAUSE_KEYS: Final = tuple(field.name for field in fields(Clause))
+GATE_KEYS: Final = tuple(field.name for field in fields(OffenceGate))
+DEADLINE_KEYS: Final = tuple(field.name for field in fields(Deadlines))
+
+
+def load(text: str) -> Agreement:
+    """Return the terms of a YAML text; raise YamlFormError with the line and the remedy."""
+    node = compose(text)
+    table = Table(node, keys=AGREEMENT_KEYS, what="the agreement")
+    parties = table.need("parties", many(_party))
+    clauses = table.need("clauses", many(_clause))
+    try:
+        return Agreement(
+            id=table.need("id", scalar),
+            version=table.need("version", number),
+            federation=table.need("federation", scalar),
+            title=table.need("title", scalar),
+            parties=tuple(sorted(parties, key=_member)),
+            clauses=clauses,
+            effective_from=table.need("effective_from", instant),
+            expires_at=table.need("expires_at", instant),
+            staleness_limit=table.take("staleness_limit", duration, STALENESS_LIMIT),
+            wind_down=table.take("wind_down", duration, WIND_DOWN),
+            deadlines=table.take("deadlines", _deadlines, Deadlines()),
+            excluded_origin_systems=table.take(
+                "excluded_origin_systems", set_of(scalar), ORIGIN_SYSTEMS_NEVER
+            ),
+            origin_state_rule=table.take(
+                "origin_state_rule", yaml_nodes.word(OriginStateRule), OriginStateRule.PROTECTED
+            ),
+            log_retention_days=table.take("log_retention_days", number, LOG_RETENTION_DAYS),
+        )
+    except TermsInvalidError as error:
+        place = _place(node, parties, error.path)
+        raise YamlFormError(error.why, fix=error.fix, line=line_of(place)) from error
+
+
+def _member(party: Party) -> str:
+    return party.member
+
+
+def _place(node: Node, parties: Sequence[Party], path: tuple[str | int, ...]) -> Node:
+    """Return the node that a path into the terms leads to, as far as the text has it."""
+    for step in path:
+        if isinstance(step, int):
+            if isinstance(node.value, list) and step < len(node.value):
+                node = node.value[_written(step, path, parties)]
+            continue
+        for key, value in node.value if isinstance(node.value, list) else ():
+            if key.value == step:
+                node = value
+                break
+    return node
+
+
+def _written(step: int, path: tuple[str | int, ...], parties: Sequence[Party]) -> int:
+    """Return where the text has a party that the terms have sorted."""
+    if path[:2] != ("parties", step):
+        return step
+    return sorted(range(len(parties)), key=lambda place: parties[place].member)[step]
+
+
+def _party(node: Node) -> Party:
+    table = Table(node, keys=PARTY_KEYS, what="a party")
+    return _checked(
+        node,
+        lambda: Party(
+            member=table.need("member", scalar),
+            display_name=table.need("display_name", scalar),
+            kind=table.need("kind", yaml_nodes.word(PartyKind)),
+            country=table.take("country", scalar, ""),
+            supervisor=table.take("supervisor", scalar, ""),
+        ),
+    )
+
+
+def _clause(node: Node) -> Clause:
+    table = Table(node, keys=CLAUSE_KEYS, what="a clause")
+    word = yaml_nodes.word
+    return _checked(
+        node,
+        lambda: Clause(
+            id=table.need("id", scalar),
+            effect=table.take("effect", word(ClauseEffect), ClauseEffect.PERMIT),
+            title=table.take("title", scalar, ""),
+            senders=table.take("senders", set_of(scalar), frozenset()),
+            recipients=table.take("recipients", set_of(scalar), frozenset()),
+            categories=table.take("categories", set_of(word(Category)), frozenset()),
+            subject_types=table.take("subject_types", set_of(word(SubjectType)), frozenset()),
+            purposes=table.take("purposes", set_of(word(Purpose)), frozenset()),
+            fields=table.take("fields", set_of(word(RecordField)), frozenset()),
+            handling=table.take("handling", set_of(word(Handling)), frozenset()),
+            roles=table.take("roles", set_of(word(OfficerRole)), frozenset()),
+            minors=table.take("minors", word(MinorsRule), MinorsRule.ANY),
+            sources=table.take("sources", set_of(word(SourceGrade)), frozenset()),
+            information=table.take("information", set_of(word(InformationGrade)), frozenset()),
+            offence_gate=table.take("offence_gate", _gate, None),
+            retention_days_max=table.take("retention_days_max", number, 0),
+            onward=table.take("onward", word(OnwardTransfer), OnwardTransfer.NONE),
+            quota_per_day=table.take("quota_per_day", number, 0),
+            necessity_min_length=table.take("necessity_min_length", number, 0),
+            legal_basis=table.take("legal_basis", word(LegalBasis), LegalBasis.TREATY),
+            legal_reference=table.take("legal_reference", scalar, ""),
+        ),
+    )
+
+
+def _checked(node: Node, build: Callable[[], Built]) -> Built:
+    """Return what is built from a node; a contradiction in it names the node's line."""
+    try:
+        return build()
+    except TermsInvalidError as error:
+        raise YamlFormError(error.why, fix=error.fix, line=line_of(node)) from error
+
+
+def _gate(node: Node) -> OffenceGate | None:
+    table = Table(node, keys=GATE_KEYS, what="an offence gate")
+    return OffenceGate(
+        max_sentence_months_min=table.take("max_sentence_months_min", number, 0),
+        excluded=table.take("excluded", set_of(yaml_nodes.word(OffenceClass)), frozenset()),
+        dual_criminality=table.take("dual_criminality", flag, default=False),
+        assurances=table.take("assurances", flag, default=False),
+    )
+
+
+def _deadlines(node: Node) -> Deadlines:
+    table = Table(node, keys=DEADLINE_KEYS, what="the deadlines")
+    defaults = Deadlines()
+    return Deadlines(
+        **{name: table.take(name, duration, getattr(defaults, name)) for name in DEADLINE_KEYS}
+    )
+
+
+def dump(agreement: Agreement) -> str:
+    """Return the terms as YAML; what is empty is left out, all else is written."""
+    yaml = YAML(typ="rt", pure=True)
+    yaml.width = WIDTH_CHARS
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    table = _table(agreement, AGREEMENT_KEYS)
+    # The default is not empty, so an empty set must be seen.
+    table["excluded_origin_systems"] = _plain(agreement.excluded_origin_systems)
+    table.yaml_set_start_comment(HEADING)
+    stream = io.StringIO()
+    yaml.dump(table, stream)
+    # The emitter leaves a blank where it breaks a list.
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+
+
+def _table(value: object, keys: Sequence[str]) -> CommentedMap:
+    table = CommentedMap()
+    for key in keys:
+        item = getattr(value, key)
+        if item or isinstance(item, OffenceGate):
+            table[key] = _plain(item)
+    return table
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, timedelta):
+        return _duration(value)
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, frozenset):
+        return _set(value)
+    if isinstance(value, tuple):
+        return CommentedSeq(map(_plain, value))
+    for kind, keys in TABLES:
+        if isinstance(value, kind):
+            return _table(value, keys)
+    return value
+
+
+TABLES: Final = (
+    (Party, PARTY_KEYS),
+    (Clause, CLAUSE_KEYS),
+    (OffenceGate, GATE_KEYS),
+    (Deadlines, DEADLINE_KEYS),
+)
+
+
+def _set(items: frozenset[str]) -> CommentedSeq:
+    """Return a set on one line, words in the order of their vocabulary."""
+    words = [item for item in items if isinstance(item, StrEnum)]
+    if words:
+        order = list(type(words[0]))
+        ordered = [item.value for item in sorted(words, key=order.index)]
+    else:
+        ordered = sorted(items)
+    line = CommentedSeq(ordered)
+    line.fa.set_flow_style()
+    return line
+
+
+def _duration(value: timedelta) -> str:
+    """Return a duration in the largest unit that divides it."""
+    for letter in "dhms":
+        if value % UNIT[letter] == timedelta(0):
+            return f"{value // UNIT[letter]}{letter}"
+    raise AssertionError
+
+
+def template(
+    federation: str,
+    members: Sequence[str],
+    *,
+    agreement_id: str,
+    effective_from: datetime,
+    expires_at: datetime,
+    title: str = "",
+    version: int = 1,
+    names: Mapping[str, str] | None = None,
+) -> str:
+    """Return draft terms among some members as YAML (see ``draft.draft``)."""
+    return dump(
+        draft.draft(
+            federation,
+            members,
+            agreement_id=agreement_id,
+            effective_from=effective_from,
+            expires_at=expires_at,
+            title=title,
+            version=version,
+            names=names,
+        )
+    )
