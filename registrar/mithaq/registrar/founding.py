@@ -1,0 +1,177 @@
+"""Founding a federation: keys, issuing CA, the first entry, and the registrar's folder.
+
+Administrators' keys are made offline files under a passphrase, for their owners to
+carry away; the registrar needs none of them to run. The first entry's leaf hash is
+what every member pins.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from mithaq.certs.authority import Authority
+from mithaq.certs.entries import (
+    EntrySigner,
+    Genesis,
+    NamedPair,
+    Policy,
+    RegistrarIdentity,
+    draw_up,
+    sign_entry,
+)
+from mithaq.certs.keys import SigningPair
+from mithaq.certs.keystore import Keystore
+from mithaq.certs.offline import OfflineKeystore, Passphrase
+from mithaq.certs.registry import Registry
+from mithaq.certs.tls import IdentityKind, SpiffeId, csr, new_tls_key, tls_key_to_pem
+from mithaq.ledger.tree import leaf_hash
+from mithaq.registrar.config import CONFIG_FILE, RegistrarConfig
+from mithaq.service.local_api import LocalApi
+from mithaq.service.profile import write_private
+from mithaq.service.tls import TlsFiles
+
+CA_KEY: Final = "issuing-ca"
+REGISTRAR_KEY: Final = "registrar"
+OWNER: Final = "int-registrar"
+ADMINISTRATOR_USER: Final = "administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """What was founded: the root pin to publish, and where things lie."""
+
+    federation: str
+    genesis_hash: bytes
+    profile: Path
+    administrators: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The files below a registrar's folder."""
+
+    folder: Path
+
+    @property
+    def genesis(self) -> Path:
+        """The first entry's exact bytes."""
+        return self.folder / "genesis.entry"
+
+    @property
+    def ca(self) -> Path:
+        """The issuing CA's certificate, PEM."""
+        return self.folder / "issuing-ca.pem"
+
+    @property
+    def local(self) -> Path:
+        """The local API's authority."""
+        return self.folder / "local"
+
+    @property
+    def keys(self) -> Keystore:
+        """The registrar's own keys."""
+        return Keystore(self.folder / "keys")
+
+    @property
+    def tls(self) -> TlsFiles:
+        """What the registrar shows the hub."""
+        return TlsFiles(
+            private_key=self.folder / "registrar.key.pem",
+            chain=self.folder / "registrar.pem",
+            roots=self.ca,
+        )
+
+
+def found_federation(
+    config: RegistrarConfig,
+    *,
+    administrators: Sequence[str],
+    threshold: int,
+    passphrase: Passphrase,
+    policy: Policy,
+    at: datetime,
+) -> Founding:
+    """Make keys, CA and the first entry in the registrar's folder.
+
+    Raises:
+        KeyExistsError: a federation was founded in this folder before.
+        TrustError: a name, the threshold or the policy breaks a rule.
+
+    """
+    places = Places(config.directory)
+    authority = Authority.create(config.federation, at=at)
+    places.keys.create(CA_KEY, authority.key)
+    write_private(places.ca, authority.certificate.pem)
+    identity = _registrar_identity(places, authority, at=at)
+    offline = OfflineKeystore(config.directory / "administrators", passphrase=passphrase)
+    pairs = {name: SigningPair.generate() for name in sorted(administrators)}
+    for name, pair in pairs.items():
+        offline.create(name, pair)
+    genesis = _genesis(
+        config,
+        pairs,
+        identity=identity,
+        authority=authority,
+        threshold=threshold,
+        policy=policy,
+        at=at,
+    )
+    write_private(places.genesis, genesis)
+    api = LocalApi.create(places.local, federation=config.federation, owner=OWNER, at=at)
+    profile = config.directory / "profiles" / ADMINISTRATOR_USER
+    api.new_profile(profile, user=ADMINISTRATOR_USER, address=config.local_listen, at=at)
+    write_private(config.directory / CONFIG_FILE, _settings(config).encode())
+    return Founding(
+        config.federation,
+        leaf_hash(genesis),
+        profile,
+        tuple(offline.directory / f"{name}.key" for name in pairs),
+    )
+
+
+def _registrar_identity(places: Places, authority: Authority, *, at: datetime) -> RegistrarIdentity:
+    pair = SigningPair.generate()
+    places.keys.create(REGISTRAR_KEY, pair)
+    key = new_tls_key()
+    request = csr(key, SpiffeId(authority.federation, IdentityKind.REGISTRAR))
+    issued = authority.issue_registrar(request, at=at)
+    write_private(places.tls.private_key, tls_key_to_pem(key))
+    write_private(places.tls.chain, issued.pem)
+    return RegistrarIdentity(pair.public, issued.fingerprint)
+
+
+def _genesis(
+    config: RegistrarConfig,
+    pairs: dict[str, SigningPair],
+    *,
+    identity: RegistrarIdentity,
+    authority: Authority,
+    threshold: int,
+    policy: Policy,
+    at: datetime,
+) -> bytes:
+    act = Genesis(
+        policy=policy,
+        threshold=threshold,
+        administrators=tuple(NamedPair(name, pair.public) for name, pair in pairs.items()),
+        registrar=identity,
+        ca_certificate=authority.certificate_der,
+    )
+    body = draw_up(act, federation=config.federation, at=at)
+    signers = [EntrySigner.administrator(name, pair) for name, pair in pairs.items()]
+    leaf = sign_entry(body, signers).to_bytes()
+    # Whoever founds it must be able to start from it.
+    Registry.start(leaf, leaf_hash(leaf))
+    return leaf
+
+
+def _settings(config: RegistrarConfig) -> str:
+    return (
+        f'federation = "{config.federation}"\n'
+        f'directory = "{config.directory}"\n'
+        f'local_listen = "{config.local_listen}"\n'
+        f"metrics_port = {config.metrics_port}\n"
+        f"checkpoint_seconds = {config.checkpoint_seconds}\n"
+    )
