@@ -22,6 +22,10 @@ from typing import TypedDict
 import psycopg
 import pytest
 import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from mithaq.store.engine import Database, open_database
+from mithaq.store.tables import SHARED_TABLES
 
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 20
@@ -144,3 +148,14 @@ def database_url(request: pytest.FixtureRequest) -> str:
     fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
     url: str = request.getfixturevalue(fixture)
     return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """Yield an open database of each kind with the tables that hub and node share."""
+    opened = open_database(database_url)
+    opened.write_sync(
+        lambda connection: SQLModel.metadata.create_all(connection, tables=list(SHARED_TABLES))
+    )
+    yield opened
+    opened.close()
