@@ -118,7 +118,7 @@ HEALTH_AND_RESCUE: Final = frozenset({F.EXPOSURE, F.PERSONS_ON_BOARD})
 ORDINARY_REFUSED: Final = HEALTH_AND_RESCUE | {F.DNA}
 
 
-def _rule(  # noqa: PLR0913 - a row of the table, in the order of its columns
+def _rule(
     code: Category,
     action: str,
     action_text: str,

@@ -1,4 +1,4 @@
-"""The evaluator: may this be disclosed, admitted, searched for, read, passed on?
+"""The evaluator: whether a record may be disclosed, admitted, read, passed on.
 
 Every place asks the same clauses: the sender before sealing and the reader on opening
 with the full facts, the hub with what a header tells, the reader at every reading with

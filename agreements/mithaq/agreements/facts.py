@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from mithaq.agreements.categories import Category
 from mithaq.agreements.errors import FactsInvalidError
@@ -106,7 +106,7 @@ FACT_NAMES: Final = tuple(Facts.__dataclass_fields__)
 
 def _plain(value: object) -> object:
     if isinstance(value, frozenset):
-        return sorted(value)
+        return sorted(cast("frozenset[str]", value))
     if isinstance(value, datetime):
         return format_instant(value)
     return value
@@ -125,7 +125,7 @@ def parse_object(text: str) -> dict[str, Any]:
         raise FactsInvalidError("the text is no JSON", fix="give it as it was written") from error
     if not isinstance(value, dict):
         raise FactsInvalidError("the text is no JSON object", fix="give it as it was written")
-    return value
+    return cast("dict[str, Any]", value)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def members_of(value: object) -> frozenset[str]:
 
 def _list_of(value: object) -> list[object]:
     if isinstance(value, list):
-        return value
+        return cast("list[object]", value)
     raise FactsInvalidError("a set is no JSON list", fix="give the facts as they were written")
 
 

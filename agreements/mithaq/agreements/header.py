@@ -21,7 +21,7 @@ from mithaq.agreements.grant import (
     retention_end,
 )
 from mithaq.agreements.reason import Decision, Reason, allowed, refused
-from mithaq.agreements.status import AgreementState, AgreementStatus
+from mithaq.agreements.status import AgreementStatus
 from mithaq.agreements.terms import CATEGORY_CODES, Agreement
 from mithaq.agreements.vocabulary import ERASURE_RECEIPT, RETURN_MESSAGE, EntryKind, StreamRole
 
@@ -52,14 +52,11 @@ def judge(
     agreement: Agreement, header: Header, *, status: AgreementStatus, at: datetime
 ) -> Decision:
     """Decide whether the hub admits an entry with its body."""
-    if (reason := _malformed(agreement, header)) is not None:
+    reason = _malformed(agreement, header) or _out_of_time(header, at)
+    if reason is not None:
         return refused(reason)
     if header.kind in ENDING_KINDS:
         return _winding_down(agreement, status, sender=header.sender, at=at)
-    if header.kind == EntryKind.PUT:
-        reason = out_of_time(header.expires_at, created_at=header.created_at, at=at)
-        if reason is not None:
-            return refused(reason)
     if header.role == StreamRole.RETURN:
         return _judge_return(agreement, header, status=status, at=at)
     if (reason := _no_standing(agreement, header, status, at)) is not None:
@@ -67,6 +64,12 @@ def judge(
     if header.kind == EntryKind.PUT:
         return _judge_put(agreement, header)
     return _judge_stream(agreement, header)
+
+
+def _out_of_time(header: Header, at: datetime) -> Reason | None:
+    if header.kind != EntryKind.PUT:
+        return None
+    return out_of_time(header.expires_at, created_at=header.created_at, at=at)
 
 
 def _malformed(agreement: Agreement, header: Header) -> Reason | None:
@@ -103,7 +106,7 @@ def _winding_down(
 ) -> Decision:
     """Decide what goes on after an end, a suspension or a leaving (PROTOCOL 3.7)."""
     reason = not_in_force(agreement, status, at)
-    if reason in {Reason.AGREEMENT_DRAFT, Reason.AGREEMENT_NOT_YET_IN_FORCE}:
+    if reason is Reason.AGREEMENT_DRAFT or reason is Reason.AGREEMENT_NOT_YET_IN_FORCE:
         return refused(reason)
     if reason is None and sender not in status.left:
         return allowed()

@@ -13,7 +13,6 @@ from typing import Final
 
 import protovalidate
 from google.protobuf.message import DecodeError
-from protovalidate._gen.buf.validate.validate_pb import FieldPathElement
 
 from mithaq.agreements import wire
 from mithaq.agreements.categories import Category
@@ -26,6 +25,7 @@ TERMS_SIZE_BYTES_MAX: Final = 256 * 1024
 STALENESS_LIMIT: Final = timedelta(hours=48)
 WIND_DOWN: Final = timedelta(days=90)
 LOG_RETENTION_DAYS: Final = 1095
+DEADLINES: Final = Deadlines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Agreement:
     expires_at: datetime
     staleness_limit: timedelta = STALENESS_LIMIT
     wind_down: timedelta = WIND_DOWN
-    deadlines: Deadlines = Deadlines()
+    deadlines: Deadlines = DEADLINES
     excluded_origin_systems: frozenset[str] = ORIGIN_SYSTEMS_NEVER
     origin_state_rule: OriginStateRule = OriginStateRule.PROTECTED
     log_retention_days: int = LOG_RETENTION_DAYS
@@ -62,7 +62,7 @@ class Agreement:
     _encoded: bytes = field(init=False, compare=False, repr=False)
     _hash: bytes = field(init=False, compare=False, repr=False)
     _rows: dict[tuple[str, str], ClauseRows] = field(
-        init=False, compare=False, repr=False, default_factory=dict
+        init=False, compare=False, repr=False, default_factory=dict[tuple[str, str], ClauseRows]
     )
 
     def __post_init__(self) -> None:
@@ -223,16 +223,17 @@ def _check_limits(message: agreement_pb2.AgreementTerms) -> None:
     try:
         protovalidate.validate(message)
     except protovalidate.ValidationError as error:
-        violation = error.violations[0].proto
-        path = tuple(_steps(violation.field.elements if violation.field else ()))
+        violation = error.violations[0]
+        path = tuple(_steps(violation))
         name = ".".join(map(str, path)) or "terms"
         raise TermsInvalidError(
-            f"{name}: {violation.message}", fix="bring it within the limit", path=path
+            f"{name}: {violation.proto.message}", fix="bring it within the limit", path=path
         ) from error
 
 
-def _steps(elements: Iterable[FieldPathElement]) -> Iterator[str | int]:
-    for element in elements:
+def _steps(violation: protovalidate.Violation) -> Iterator[str | int]:
+    field_path = violation.proto.field
+    for element in field_path.elements if field_path else ():
         yield element.field_name.removesuffix("_seconds")
         if element.subscript is not None and isinstance(element.subscript.value, int):
             yield element.subscript.value

@@ -10,8 +10,6 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
-from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
-
 from mithaq.agreements.categories import Category
 from mithaq.agreements.clause import Clause, Deadlines, OffenceGate, Party
 from mithaq.agreements.vocabulary import (
@@ -40,12 +38,10 @@ class Words(Generic[Word, Number]):
     """One closed set of words and its numbers on the wire."""
 
     def __init__(
-        self, words: type[Word], wrapper: "EnumTypeWrapper[Number]", *, prefix: str
+        self, words: type[Word], numbered: Iterable[tuple[str, Number]], *, prefix: str
     ) -> None:
         self._numbers: Final = {
-            words(name.removeprefix(prefix)): number
-            for name, number in wrapper.items()
-            if number != 0
+            words(name.removeprefix(prefix)): number for name, number in numbered if number != 0
         }
         self._words: Final = {number: word for word, number in self._numbers.items()}
 
@@ -66,25 +62,27 @@ class Words(Generic[Word, Number]):
         return frozenset(self._words[number] for number in numbers)
 
 
-CATEGORIES: Final = Words(Category, agreement_pb2.AlertCategory, prefix="ALERT_CATEGORY_")
-SUBJECT_TYPES: Final = Words(SubjectType, agreement_pb2.SubjectType, prefix="SUBJECT_TYPE_")
-PURPOSES: Final = Words(Purpose, agreement_pb2.Purpose, prefix="PURPOSE_")
-FIELDS: Final = Words(RecordField, agreement_pb2.RecordField, prefix="RECORD_FIELD_")
-ROLES: Final = Words(OfficerRole, agreement_pb2.OfficerRole, prefix="OFFICER_ROLE_")
-EFFECTS: Final = Words(ClauseEffect, agreement_pb2.ClauseEffect, prefix="CLAUSE_EFFECT_")
-MINORS: Final = Words(MinorsRule, agreement_pb2.MinorsRule, prefix="MINORS_RULE_")
-ONWARD: Final = Words(OnwardTransfer, agreement_pb2.OnwardTransfer, prefix="ONWARD_TRANSFER_")
-LEGAL_BASES: Final = Words(LegalBasis, agreement_pb2.LegalBasis, prefix="LEGAL_BASIS_")
-PARTY_KINDS: Final = Words(PartyKind, agreement_pb2.PartyKind, prefix="PARTY_KIND_")
+CATEGORIES: Final = Words(Category, agreement_pb2.AlertCategory.items(), prefix="ALERT_CATEGORY_")
+SUBJECT_TYPES: Final = Words(SubjectType, agreement_pb2.SubjectType.items(), prefix="SUBJECT_TYPE_")
+PURPOSES: Final = Words(Purpose, agreement_pb2.Purpose.items(), prefix="PURPOSE_")
+FIELDS: Final = Words(RecordField, agreement_pb2.RecordField.items(), prefix="RECORD_FIELD_")
+ROLES: Final = Words(OfficerRole, agreement_pb2.OfficerRole.items(), prefix="OFFICER_ROLE_")
+EFFECTS: Final = Words(ClauseEffect, agreement_pb2.ClauseEffect.items(), prefix="CLAUSE_EFFECT_")
+MINORS: Final = Words(MinorsRule, agreement_pb2.MinorsRule.items(), prefix="MINORS_RULE_")
+ONWARD: Final = Words(
+    OnwardTransfer, agreement_pb2.OnwardTransfer.items(), prefix="ONWARD_TRANSFER_"
+)
+LEGAL_BASES: Final = Words(LegalBasis, agreement_pb2.LegalBasis.items(), prefix="LEGAL_BASIS_")
+PARTY_KINDS: Final = Words(PartyKind, agreement_pb2.PartyKind.items(), prefix="PARTY_KIND_")
 ORIGIN_STATE_RULES: Final = Words(
-    OriginStateRule, agreement_pb2.OriginStateRule, prefix="ORIGIN_STATE_RULE_"
+    OriginStateRule, agreement_pb2.OriginStateRule.items(), prefix="ORIGIN_STATE_RULE_"
 )
-HANDLING: Final = Words(Handling, record_pb2.Handling, prefix="HANDLING_")
-SOURCES: Final = Words(SourceGrade, record_pb2.SourceGrade, prefix="SOURCE_GRADE_")
+HANDLING: Final = Words(Handling, record_pb2.Handling.items(), prefix="HANDLING_")
+SOURCES: Final = Words(SourceGrade, record_pb2.SourceGrade.items(), prefix="SOURCE_GRADE_")
 INFORMATION: Final = Words(
-    InformationGrade, record_pb2.InformationGrade, prefix="INFORMATION_GRADE_"
+    InformationGrade, record_pb2.InformationGrade.items(), prefix="INFORMATION_GRADE_"
 )
-OFFENCES: Final = Words(OffenceClass, record_pb2.OffenceClass, prefix="OFFENCE_CLASS_")
+OFFENCES: Final = Words(OffenceClass, record_pb2.OffenceClass.items(), prefix="OFFENCE_CLASS_")
 
 SECOND: Final = timedelta(seconds=1)
 

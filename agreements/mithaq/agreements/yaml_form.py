@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.nodes import Node
 
 from mithaq.agreements import draft, yaml_nodes
 from mithaq.agreements.categories import Category
@@ -41,12 +40,14 @@ from mithaq.agreements.vocabulary import (
 )
 from mithaq.agreements.yaml_nodes import (
     UNIT,
+    Keyed,
+    Listed,
+    Node,
     Table,
     compose,
     duration,
     flag,
     instant,
-    line_of,
     many,
     number,
     scalar,
@@ -94,7 +95,7 @@ def load(text: str) -> Agreement:
         )
     except TermsInvalidError as error:
         place = _place(node, parties, error.path)
-        raise YamlFormError(error.why, fix=error.fix, line=line_of(place)) from error
+        raise YamlFormError(error.why, fix=error.fix, line=place.line) from error
 
 
 def _member(party: Party) -> str:
@@ -103,23 +104,19 @@ def _member(party: Party) -> str:
 
 def _place(node: Node, parties: Sequence[Party], path: tuple[str | int, ...]) -> Node:
     """Return the node that a path into the terms leads to, as far as the text has it."""
-    for step in path:
-        if isinstance(step, int):
-            if isinstance(node.value, list) and step < len(node.value):
-                node = node.value[_written(step, path, parties)]
-            continue
-        for key, value in node.value if isinstance(node.value, list) else ():
-            if key.value == step:
-                node = value
-                break
+    for depth, step in enumerate(path):
+        if isinstance(step, int) and isinstance(node, Listed):
+            sorted_parties = depth == 1 and path[0] == "parties"
+            node = node.items[_as_written(step, parties) if sorted_parties else step]
+        elif isinstance(node, Keyed):
+            named = [value for key, value in node.pairs if scalar(key) == step]
+            node = named[0] if named else node
     return node
 
 
-def _written(step: int, path: tuple[str | int, ...], parties: Sequence[Party]) -> int:
-    """Return where the text has a party that the terms have sorted."""
-    if path[:2] != ("parties", step):
-        return step
-    return sorted(range(len(parties)), key=lambda place: parties[place].member)[step]
+def _as_written(place: int, parties: Sequence[Party]) -> int:
+    """Return where the text has the party that stands at a place once they are sorted."""
+    return sorted(range(len(parties)), key=lambda written: parties[written].member)[place]
 
 
 def _party(node: Node) -> Party:
@@ -172,7 +169,7 @@ def _checked(node: Node, build: Callable[[], Built]) -> Built:
     try:
         return build()
     except TermsInvalidError as error:
-        raise YamlFormError(error.why, fix=error.fix, line=line_of(node)) from error
+        raise YamlFormError(error.why, fix=error.fix, line=node.line) from error
 
 
 def _gate(node: Node) -> OffenceGate | None:
@@ -195,10 +192,10 @@ def _deadlines(node: Node) -> Deadlines:
 
 def dump(agreement: Agreement) -> str:
     """Return the terms as YAML; what is empty is left out, all else is written."""
-    yaml = YAML(typ="rt", pure=True)
+    yaml: Any = YAML(typ="rt", pure=True)
     yaml.width = WIDTH_CHARS
     yaml.indent(mapping=2, sequence=4, offset=2)
-    table = _table(agreement, AGREEMENT_KEYS)
+    table: Any = _table(agreement, AGREEMENT_KEYS)
     # The default is not empty, so an empty set must be seen.
     table["excluded_origin_systems"] = _plain(agreement.excluded_origin_systems)
     table.yaml_set_start_comment(HEADING)
@@ -208,59 +205,52 @@ def dump(agreement: Agreement) -> str:
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
 
 
-def _table(value: object, keys: Sequence[str]) -> CommentedMap:
-    table = CommentedMap()
+def _table(value: object, keys: Sequence[str]) -> dict[str, object]:
+    written: Any = CommentedMap()
     for key in keys:
         item = getattr(value, key)
         if item or isinstance(item, OffenceGate):
-            table[key] = _plain(item)
+            written[key] = _plain(item)
+    table: dict[str, object] = written
     return table
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, timedelta):
-        return _duration(value)
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, frozenset):
-        return _set(value)
-    if isinstance(value, tuple):
-        return CommentedSeq(map(_plain, value))
-    for kind, keys in TABLES:
+    """Return what the YAML library writes for a value of the terms."""
+    for kind, write in WRITERS:
         if isinstance(value, kind):
-            return _table(value, keys)
+            return write(value)
     return value
 
 
-TABLES: Final = (
-    (Party, PARTY_KEYS),
-    (Clause, CLAUSE_KEYS),
-    (OffenceGate, GATE_KEYS),
-    (Deadlines, DEADLINE_KEYS),
-)
-
-
-def _set(items: frozenset[str]) -> CommentedSeq:
+def _line(items: frozenset[str]) -> object:
     """Return a set on one line, words in the order of their vocabulary."""
-    words = [item for item in items if isinstance(item, StrEnum)]
-    if words:
-        order = list(type(words[0]))
-        ordered = [item.value for item in sorted(words, key=order.index)]
-    else:
-        ordered = sorted(items)
-    line = CommentedSeq(ordered)
+    line: Any = CommentedSeq(_plain(item) for item in sorted(items, key=_order))
     line.fa.set_flow_style()
     return line
 
 
+def _order(item: str) -> tuple[int, str]:
+    return (list(type(item)).index(item) if isinstance(item, StrEnum) else 0, item)
+
+
 def _duration(value: timedelta) -> str:
     """Return a duration in the largest unit that divides it."""
-    for letter in "dhms":
-        if value % UNIT[letter] == timedelta(0):
-            return f"{value // UNIT[letter]}{letter}"
-    raise AssertionError
+    letter = next(letter for letter in "dhms" if value % UNIT[letter] == timedelta(0))
+    return f"{value // UNIT[letter]}{letter}"
+
+
+WRITERS: Final[tuple[tuple[type, Callable[[Any], object]], ...]] = (
+    (timedelta, _duration),
+    (datetime, lambda instant: instant.strftime("%Y-%m-%dT%H:%M:%SZ")),
+    (StrEnum, lambda word: word.value),
+    (frozenset, _line),
+    (tuple, lambda items: [_plain(item) for item in items]),
+    (Party, lambda party: _table(party, PARTY_KEYS)),
+    (Clause, lambda clause: _table(clause, CLAUSE_KEYS)),
+    (OffenceGate, lambda gate: _table(gate, GATE_KEYS)),
+    (Deadlines, lambda deadlines: _table(deadlines, DEADLINE_KEYS)),
+)
 
 
 def template(

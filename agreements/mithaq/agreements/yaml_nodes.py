@@ -1,28 +1,29 @@
 """Reading a YAML tree strictly: every error names a line and what to do there.
 
-Nodes are read as they were written and never turned into objects by YAML's own rules,
-so that `no` is no boolean and a date no surprise. Anchors, aliases and tags are refused:
-terms say what they say at the place where they say it.
+Values are taken as they were written and never turned into objects by YAML's own
+rules, so that `no` is no boolean and a date no surprise. Anchors, aliases and tags are
+refused: terms say what they say at the place where they say it.
 """
 
 import difflib
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from mithaq.agreements.errors import YamlFormError
 
 TEXT_SIZE_CHARS_MAX: Final = 1024 * 1024
-PLAIN_TAGS: Final = frozenset(
-    f"tag:yaml.org,2002:{name}"
-    for name in ("str", "int", "float", "bool", "timestamp", "map", "seq", "null")
-)
+NULL: Final = "null"
+PLAIN_TAGS: Final = {
+    f"tag:yaml.org,2002:{name}": name
+    for name in ("str", "int", "float", "bool", "timestamp", NULL, "map", "seq")
+}
 UNIT: Final = {
     "s": timedelta(seconds=1),
     "m": timedelta(minutes=1),
@@ -36,6 +37,33 @@ Word = TypeVar("Word", bound=StrEnum)
 Item = TypeVar("Item")
 
 
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A single value as written; None where nothing was."""
+
+    line: int
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list of nodes."""
+
+    line: int
+    items: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """Keys with their nodes, in the order of the text."""
+
+    line: int
+    pairs: tuple[tuple["Node", "Node"], ...]
+
+
+Node = Leaf | Listed | Keyed
+
+
 def compose(text: str) -> Node:
     """Return the tree of one YAML document; raise YamlFormError where it is none."""
     if len(text) > TEXT_SIZE_CHARS_MAX:
@@ -45,68 +73,65 @@ def compose(text: str) -> Node:
             line=1,
         )
     try:
-        node: Node | None = YAML(typ="rt", pure=True).compose(text)
+        yaml: Any = YAML(typ="rt", pure=True)
+        tree = yaml.compose(text)
+        if tree is None:
+            raise YamlFormError("the text is empty", fix="write the terms", line=1)
+        return _node(tree)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise YamlFormError(
-            str(error.problem or error.context or "the text is no YAML"),
-            fix="check indentation, quotes and brackets there",
-            line=mark.line + 1 if mark else 1,
-        ) from error
+        raise _broken(error) from error
     except (YAMLError, RecursionError, ValueError) as error:
         raise YamlFormError(
             "the text is no YAML that terms are written in",
             fix="remove control characters and deep nesting",
             line=1,
         ) from error
-    if node is None:
-        raise YamlFormError("the text is empty", fix="write the terms", line=1)
-    return node
 
 
-def line_of(node: Node) -> int:
-    """Return the line on which a node begins, from 1."""
-    line: int = node.start_mark.line
-    return line + 1
+def _broken(error: Any) -> YamlFormError:  # noqa: ANN401 - the library has no types
+    mark = error.problem_mark or error.context_mark
+    return YamlFormError(
+        str(error.problem or error.context or "the text is no YAML"),
+        fix="check indentation, quotes and brackets there",
+        line=mark.line + 1 if mark else 1,
+    )
+
+
+def _node(tree: Any) -> Node:  # noqa: ANN401 - the library has no types
+    """Return our own node for one of the library's; anchors first, so there is no cycle."""
+    line = int(tree.start_mark.line) + 1
+    kind = PLAIN_TAGS.get(str(tree.tag))
+    if tree.anchor is not None or kind is None:
+        raise YamlFormError(
+            "anchors, aliases and tags are not read here", fix="write the value itself", line=line
+        )
+    if kind == "map":
+        return Keyed(line, tuple((_node(key), _node(value)) for key, value in tree.value))
+    if kind == "seq":
+        return Listed(line, tuple(_node(item) for item in tree.value))
+    return Leaf(line, None if kind == NULL else str(tree.value))
 
 
 def fault(node: Node, why: str, *, fix: str) -> YamlFormError:
     """Return the error for a node."""
-    return YamlFormError(why, fix=fix, line=line_of(node))
-
-
-def check_plain(node: Node) -> None:
-    """Raise YamlFormError for an anchor or a tag."""
-    if node.anchor is not None or node.tag not in PLAIN_TAGS:
-        raise fault(
-            node, "anchors, aliases and tags are not read here", fix="write the value itself"
-        )
+    return YamlFormError(why, fix=fix, line=node.line)
 
 
 class Table:
-    """A mapping whose keys are known: each at most once, and no other."""
+    """Keys that are known, each at most once, and no other."""
 
     def __init__(self, node: Node, *, keys: Iterable[str], what: str) -> None:
         self.node: Final = node
         self.what: Final = what
         known = tuple(keys)
-        check_plain(node)
-        if not isinstance(node, MappingNode):
+        if not isinstance(node, Keyed):
             raise fault(node, f"{what} is no table of keys", fix=f"begin with `{known[0]}:`")
         self._values: Final[dict[str, Node]] = {}
-        for key_node, value in node.value:
+        for key_node, value in node.pairs:
             key = _key(key_node, known, what)
             if key in self._values:
                 raise fault(key_node, f"the key `{key}` stands twice", fix="keep one of them")
             self._values[key] = value
-
-    def has(self, key: str) -> bool:
-        """Return whether a key is given."""
-        return key in self._values
-
-    def get(self, key: str) -> Node | None:
-        """Return the node of a key, if it is given."""
-        return self._values.get(key)
 
     def need(self, key: str, read: Callable[[Node], Item]) -> Item:
         """Return the value of a key; raise YamlFormError where it is missing."""
@@ -122,32 +147,26 @@ class Table:
 
 
 def _key(node: Node, known: tuple[str, ...], what: str) -> str:
-    check_plain(node)
-    if isinstance(node, ScalarNode) and node.value in known:
-        key: str = node.value
-        return key
-    written = node.value if isinstance(node, ScalarNode) else "?"
+    written = scalar(node)
+    if written in known:
+        return written
     raise fault(node, f"{what} has no key `{written}`", fix=nearest(written, known))
 
 
 def nearest(written: str, known: Iterable[str]) -> str:
     """Return the advice which of the known words may have been meant."""
     words = tuple(known)
-    close = difflib.get_close_matches(written, words, n=1, cutoff=0.6) or (
-        difflib.get_close_matches(written.upper(), words, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(written, words, n=1) or difflib.get_close_matches(
+        written.upper(), words, n=1
     )
-    if close:
-        return f"did you mean `{close[0]}`?"
-    return f"use one of {', '.join(words)}"
+    return f"did you mean `{close[0]}`?" if close else f"use one of {', '.join(words)}"
 
 
 def scalar(node: Node) -> str:
     """Return a single value as it was written."""
-    check_plain(node)
-    if not isinstance(node, ScalarNode) or node.tag.endswith(":null"):
-        raise fault(node, "a single value is expected", fix="write one value, or leave out the key")
-    value: str = node.value
-    return value
+    if isinstance(node, Leaf) and node.text is not None:
+        return node.text
+    raise fault(node, "a single value is expected", fix="write one value, or leave out the key")
 
 
 def number(node: Node) -> int:
@@ -172,7 +191,10 @@ def duration(node: Node) -> timedelta:
     found = DURATION.fullmatch(written)
     if not found:
         raise fault(node, f"`{written}` is no duration", fix="write it like 60s, 15m, 48h or 90d")
-    return int(found[1]) * UNIT[found[2]]
+    try:
+        return int(found[1]) * UNIT[found[2]]
+    except OverflowError as error:
+        raise fault(node, f"`{written}` is too long", fix="write it shorter") from error
 
 
 def instant(node: Node) -> datetime:
@@ -205,23 +227,27 @@ def many(read: Callable[[Node], Item]) -> Callable[[Node], tuple[Item, ...]]:
     """Return a reader of a list."""
 
     def read_all(node: Node) -> tuple[Item, ...]:
-        check_plain(node)
-        if not isinstance(node, SequenceNode):
-            raise fault(node, "a list is expected", fix="write it like [A, B]")
-        return tuple(read(item) for item in node.value)
+        return tuple(read(item) for item in _items(node))
 
     return read_all
 
 
+def _items(node: Node) -> tuple[Node, ...]:
+    if isinstance(node, Listed):
+        return node.items
+    raise fault(node, "a list is expected", fix="write it like [A, B]")
+
+
 def set_of(read: Callable[[Node], Item]) -> Callable[[Node], frozenset[Item]]:
     """Return a reader of a list without order, in which nothing stands twice."""
-    read_all = many(read)
 
     def read_set(node: Node) -> frozenset[Item]:
-        items = read_all(node)
-        for place, item in enumerate(items):
-            if item in items[:place]:
-                raise fault(node.value[place], f"`{item}` stands twice", fix="keep one of them")
-        return frozenset(items)
+        found: set[Item] = set()
+        for item in _items(node):
+            value = read(item)
+            if value in found:
+                raise fault(item, f"`{value}` stands twice", fix="keep one of them")
+            found.add(value)
+        return frozenset(found)
 
     return read_set
