@@ -35,10 +35,13 @@ class Block:
         """Return the texts of the leaves `inner` in all elements of this name, in order."""
         values: list[str] = []
         for block in self.blocks(tag):
-            found = block._left.pop(inner, [])
-            values.extend(filter(None, (block._leaf_text(leaf) for leaf in found)))
+            values += block.each(inner)
             block.finish()
         return values
+
+    def each(self, tag: str) -> list[str]:
+        """Return the texts of all leaves of this name, in order."""
+        return [text for leaf in self._left.pop(tag, []) if (text := self._leaf_text(leaf))]
 
     def blocks(self, tag: str) -> list["Block"]:
         """Return the elements of this name as blocks of their own, in order."""

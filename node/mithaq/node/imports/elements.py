@@ -9,9 +9,9 @@ it, and whatever an entry holds is either in the tree or an error.
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
-from xml.sax import SAXParseException  # noqa: S406  the class of an error; parses nothing
-from xml.sax.handler import ContentHandler  # noqa: S406  receives events; parses nothing
-from xml.sax.xmlreader import AttributesImpl  # noqa: S406  as above
+from xml.sax import SAXParseException
+from xml.sax.handler import ContentHandler
+from xml.sax.xmlreader import AttributesImpl, Locator
 
 from defusedxml import DefusedXmlException
 from defusedxml.expatreader import DefusedExpatParser
@@ -105,12 +105,16 @@ class _Events(ContentHandler):
         self._depth = 0
         self._chars = 0
         self._elements = 0
+        self._position: Locator | None = None
+
+    def setDocumentLocator(self, locator: Locator) -> None:  # noqa: N802  SAX's name
+        """Take what tells the line."""
+        self._position = locator
 
     @property
     def line(self) -> int:
-        """The line that is being read."""
-        # Typed as always there, but None before the parser has told it.
-        return int(self._locator.getLineNumber() or 1) if self._locator else 1
+        """The line that is being read, from 1."""
+        return (self._position.getLineNumber() if self._position else None) or 1
 
     def taken(self) -> list[Root | Element]:
         """Return what has been read to its end since the last call."""
