@@ -12,21 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from mithaq.certs.authority import Authority
-from mithaq.certs.entries import (
-    EntrySigner,
-    Genesis,
-    NamedPair,
-    Policy,
-    RegistrarIdentity,
-    draw_up,
-    sign_entry,
-)
+from mithaq.certs.cards import KeyCard
+from mithaq.certs.entries import EntrySigner, Policy, RegistrarIdentity, sign_entry
+from mithaq.certs.genesis import create_genesis, found
 from mithaq.certs.keys import SigningPair
 from mithaq.certs.keystore import Keystore
 from mithaq.certs.offline import OfflineKeystore, Passphrase
-from mithaq.certs.registry import Registry
 from mithaq.certs.tls import IdentityKind, SpiffeId, csr, new_tls_key, tls_key_to_pem
-from mithaq.ledger.tree import leaf_hash
 from mithaq.registrar.config import CONFIG_FILE, RegistrarConfig
 from mithaq.service.local_api import LocalApi
 from mithaq.service.profile import write_private
@@ -109,23 +101,28 @@ def found_federation(
     pairs = {name: SigningPair.generate() for name in sorted(administrators)}
     for name, pair in pairs.items():
         offline.create(name, pair)
-    genesis = _genesis(
-        config,
-        pairs,
-        identity=identity,
-        authority=authority,
+    body = create_genesis(
+        config.federation,
+        administrators=[
+            KeyCard.administrator(config.federation, name, pair) for name, pair in pairs.items()
+        ],
         threshold=threshold,
-        policy=policy,
+        registrar=identity,
+        ca_certificate=authority.certificate_der,
         at=at,
+        policy=policy,
     )
-    write_private(places.genesis, genesis)
+    signers = [EntrySigner.administrator(name, pair) for name, pair in pairs.items()]
+    genesis = sign_entry(body, signers)
+    registry = found(genesis)
+    write_private(places.genesis, genesis.to_bytes())
     api = LocalApi.create(places.local, federation=config.federation, owner=OWNER, at=at)
     profile = config.directory / "profiles" / ADMINISTRATOR_USER
     api.new_profile(profile, user=ADMINISTRATOR_USER, address=config.local_listen, at=at)
     write_private(config.directory / CONFIG_FILE, _settings(config).encode())
     return Founding(
         config.federation,
-        leaf_hash(genesis),
+        registry.genesis_hash,
         profile,
         tuple(offline.directory / f"{name}.key" for name in pairs),
     )
@@ -140,31 +137,6 @@ def _registrar_identity(places: Places, authority: Authority, *, at: datetime) -
     write_private(places.tls.private_key, tls_key_to_pem(key))
     write_private(places.tls.chain, issued.pem)
     return RegistrarIdentity(pair.public, issued.fingerprint)
-
-
-def _genesis(
-    config: RegistrarConfig,
-    pairs: dict[str, SigningPair],
-    *,
-    identity: RegistrarIdentity,
-    authority: Authority,
-    threshold: int,
-    policy: Policy,
-    at: datetime,
-) -> bytes:
-    act = Genesis(
-        policy=policy,
-        threshold=threshold,
-        administrators=tuple(NamedPair(name, pair.public) for name, pair in pairs.items()),
-        registrar=identity,
-        ca_certificate=authority.certificate_der,
-    )
-    body = draw_up(act, federation=config.federation, at=at)
-    signers = [EntrySigner.administrator(name, pair) for name, pair in pairs.items()]
-    leaf = sign_entry(body, signers).to_bytes()
-    # Whoever founds it must be able to start from it.
-    Registry.start(leaf, leaf_hash(leaf))
-    return leaf
 
 
 def _settings(config: RegistrarConfig) -> str:
