@@ -38,24 +38,15 @@ class Mandate:
     needed: Mapping[tuple[SignerRole, str], int]
 
     def check_called_for(self, entry: SignedEntry) -> None:
-        """Check the signers' roles and numbers, before any signature is verified.
+        """Raise SignatureUncalledError if somebody signed in a role that isn't called for."""
+        for each in entry.signatures:
+            if (each.role, each.member) not in self.needed:
+                raise SignatureUncalledError(f"no signature as {_role(each.role, each.member)}")
 
-        Raises:
-            SignatureUncalledError: somebody signed in a role that isn't called for.
-            AuthorityMissingError: too few signed in one that is.
-
-        """
+    def missing(self, entry: SignedEntry) -> dict[tuple[SignerRole, str], int]:
+        """Return how many signatures an entry lacks, by role and member; empty if none."""
         given = Counter((each.role, each.member) for each in entry.signatures)
-        for role, member in given:
-            if (role, member) not in self.needed:
-                who = f" of {member}" if member else ""
-                raise SignatureUncalledError(f"no signature as {role.name}{who} is called for")
-        for (role, member), count in self.needed.items():
-            if given[role, member] < count:
-                who = f" of {member}" if member else ""
-                raise AuthorityMissingError(
-                    f"{count} signatures as {role.name}{who} are needed, {given[role, member]} came"
-                )
+        return {who: count - given[who] for who, count in self.needed.items() if given[who] < count}
 
 
 class Signers(Protocol):
@@ -117,10 +108,28 @@ def check_authority(entry: SignedEntry, act: Act, signers: Signers) -> None:
         SignatureInvalidError: a signature doesn't verify, or one of a pair's two.
 
     """
-    mandate_of(act, threshold=signers.threshold).check_called_for(entry)
-    message = signed_message(signers.federation, entry.body)
-    for each in entry.signatures:
-        _check_signature(each, message, signers)
+    mandate = mandate_of(act, threshold=signers.threshold)
+    mandate.check_called_for(entry)
+    # Before any signature is verified: counting is the cheaper refusal.
+    for (role, member), count in mandate.missing(entry).items():
+        raise AuthorityMissingError(f"{count} more to sign as {_role(role, member)}")
+    _check_signatures(entry, signers)
+
+
+def check_given(
+    entry: SignedEntry, act: Act, signers: Signers
+) -> dict[tuple[SignerRole, str], int]:
+    """Check the signatures that an entry has so far, and return how many it lacks.
+
+    Raises:
+        SignatureUncalledError, SignerUnknownError, SignatureInvalidError: as
+            ``check_authority``.
+
+    """
+    mandate = mandate_of(act, threshold=signers.threshold)
+    mandate.check_called_for(entry)
+    _check_signatures(entry, signers)
+    return mandate.missing(entry)
 
 
 def check_agreement_signatures(
@@ -150,6 +159,16 @@ def check_agreement_signatures(
     for each in signatures:
         key = _signatory_key(signers, each.member, each.name)
         verify_pair(key, message, PairSignature(each.ed25519, each.mldsa44))
+
+
+def _role(role: SignerRole, member: str) -> str:
+    return f"{role.name.lower()} of {member}" if member else role.name.lower()
+
+
+def _check_signatures(entry: SignedEntry, signers: Signers) -> None:
+    message = signed_message(signers.federation, entry.body)
+    for each in entry.signatures:
+        _check_signature(each, message, signers)
 
 
 def _check_signature(signature: EntrySignature, message: bytes, signers: Signers) -> None:

@@ -5,7 +5,7 @@ its own signatures (PROTOCOL 2.1), whoever ordered it; a leaf that is refused le
 no trace. Order and time come from the registrar's checkpoints and nowhere else.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
@@ -14,7 +14,7 @@ from mithaq.certs import acts
 from mithaq.certs import agreement_transitions as agreements
 from mithaq.certs import transitions as members
 from mithaq.certs.acts import Policy
-from mithaq.certs.entries import Body, SignedEntry, body_hash, parse_body
+from mithaq.certs.entries import Body, SignedEntry, SignerRole, body_hash, parse_body
 from mithaq.certs.errors import (
     ClockSkewError,
     EntryConflictError,
@@ -32,7 +32,7 @@ from mithaq.certs.errors import (
     WrongFederationError,
 )
 from mithaq.certs.keys import PairPublic
-from mithaq.certs.mandate import check_authority
+from mithaq.certs.mandate import check_authority, check_given
 from mithaq.certs.participants import (
     AgreementRecord,
     Hub,
@@ -61,17 +61,21 @@ class Applied:
     narrowing: Narrowing | None
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An entry that would fit; ``missing`` counts signatures by role and member."""
+
+    body: Body
+    missing: Mapping[tuple[SignerRole, str], int]
+
+
 class Registry:
     """One federation's registry, up to a size. Not for use from two threads at once."""
 
-    __slots__ = ("_bodies", "_checkpoint", "_frontier", "_roots", "_state")
+    __slots__ = ("_state",)
 
-    def __init__(self, state: RegistryState, genesis: bytes, body: bytes) -> None:
+    def __init__(self, state: RegistryState) -> None:
         self._state = state
-        self._frontier = Frontier.empty().append(leaf_hash(genesis))
-        self._roots: list[bytes] = [self._frontier.root()]
-        self._bodies: set[bytes] = {body_hash(body)}
-        self._checkpoint: SignedCheckpoint | None = None
 
     @classmethod
     def start(cls, genesis_leaf: bytes, pinned_root_hash: bytes) -> Self:
@@ -90,7 +94,8 @@ class Registry:
             raise GenesisMismatchError("the first entry founds no federation")
         state = members.found(body.federation, body.act)
         check_authority(entry, body.act, state)
-        return cls(state, genesis_leaf, entry.body)
+        state.append(genesis_leaf, entry.body)
+        return cls(state)
 
     # --- growing --------------------------------------------------------------------
 
@@ -107,20 +112,28 @@ class Registry:
 
         """
         entry = SignedEntry.from_bytes(leaf)
-        body = parse_body(entry.body)
-        identity = body_hash(entry.body)
-        self._check_acceptable(body, identity)
+        body = self._acceptable(entry)
         check_authority(entry, body.act, self._state)
-        place = Place(self.size + 1, body.made_at)
-        change = _transition(self._state, body.act, place)
-        members.check_fresh_keys(change.keys, self._state)
-        frontier = self._frontier.append(leaf_hash(leaf))
+        change = self._change(body)
         # From here on nothing can fail.
         self._state.commit(change)
-        self._bodies.add(identity)
-        self._frontier = frontier
-        self._roots.append(frontier.root())
-        return Applied(place.size, body, change.narrowed_member or change.narrowed_agreement)
+        self._state.append(leaf, entry.body)
+        return Applied(self.size, body, change.narrowed_member or change.narrowed_agreement)
+
+    def examine(self, entry: SignedEntry) -> Examined:
+        """Check an entry that may still lack signatures, and change nothing.
+
+        Whoever collects signatures learns early that an entry could never be applied.
+
+        Raises:
+            All that ``apply`` raises, but for AuthorityMissingError about the entry's own
+            signatures: what is missing is returned.
+
+        """
+        body = self._acceptable(entry)
+        missing = check_given(entry, body.act, self._state)
+        self._change(body)
+        return Examined(body, missing)
 
     def extend(self, leaves: Sequence[bytes], checkpoint: bytes) -> list[Applied]:
         """Apply leaves and the checkpoint that covers exactly them, all or nothing.
@@ -133,13 +146,13 @@ class Registry:
             And all that ``apply`` and ``observe_checkpoint`` raise.
 
         """
-        grown = self.copy()
+        state = self._state.copy()
+        grown = Registry(state)
         applied = [grown.apply(each) for each in leaves]
         signed = grown.observe_checkpoint(checkpoint)
         if applied and signed.checkpoint.size < grown.size:
             raise TrustFormatError("the checkpoint does not cover all of the leaves")
-        for name in self.__slots__:
-            setattr(self, name, getattr(grown, name))
+        self._state = state
         return applied
 
     def observe_checkpoint(self, note: bytes) -> SignedCheckpoint:
@@ -153,13 +166,13 @@ class Registry:
 
         """
         signed = self._open(note)
-        size, last = signed.checkpoint.size, self._checkpoint
+        size, last = signed.checkpoint.size, self.checkpoint
         if size > self.size:
             raise RegistryWithheldError(f"{size} entries are signed, {self.size} were delivered")
-        if size < 1 or signed.checkpoint.root != self._roots[size - 1]:
+        if size < 1 or signed.checkpoint.root != self._state.roots[size - 1]:
             raise RegistryForkError(f"the registrar signed another root at size {size}")
         if last is None or (signed.at >= last.at and size >= last.checkpoint.size):
-            self._checkpoint = signed
+            self._state.checkpoint = signed
         elif signed.at > last.at:
             raise RegistryRolledBackError(
                 f"size {size} was signed after size {last.checkpoint.size}"
@@ -168,35 +181,29 @@ class Registry:
 
     def copy(self) -> Self:
         """Return a registry that grows apart from this one."""
-        twin = object.__new__(type(self))
-        twin._state = self._state.copy()
-        twin._frontier = self._frontier
-        twin._roots = list(self._roots)
-        twin._bodies = set(self._bodies)
-        twin._checkpoint = self._checkpoint
-        return twin
+        return type(self)(self._state.copy())
 
     # --- the log --------------------------------------------------------------------
 
     @property
     def size(self) -> int:
         """How many entries were applied."""
-        return self._frontier.size
+        return self._state.frontier.size
 
     @property
     def root(self) -> bytes:
         """The root over all entries."""
-        return self._roots[-1]
+        return self._state.roots[-1]
 
     @property
     def frontier(self) -> Frontier:
         """What it takes to append."""
-        return self._frontier
+        return self._state.frontier
 
     @property
     def genesis_hash(self) -> bytes:
         """The root pin: the leaf hash of the genesis entry."""
-        return self._roots[0]
+        return self._state.roots[0]
 
     @property
     def origin(self) -> str:
@@ -206,20 +213,20 @@ class Registry:
     @property
     def checkpoint(self) -> SignedCheckpoint | None:
         """The newest checkpoint of the registrar, or None before the first."""
-        return self._checkpoint
+        return self._state.checkpoint
 
     @property
     def time(self) -> datetime | None:
         """The newest instant that the registrar signed, or None before the first."""
-        return self._checkpoint.at if self._checkpoint else None
+        return self.checkpoint.at if self.checkpoint else None
 
     def root_at(self, size: int) -> bytes | None:
         """Return the root at a size, as an OPEN entry names it; None if not replayed so far."""
-        return self._roots[size - 1] if 1 <= size <= self.size else None
+        return self._state.roots[size - 1] if 1 <= size <= self.size else None
 
     def holds(self, body: bytes) -> bool:
         """Tell whether these exact bytes of a body were entered."""
-        return body_hash(body) in self._bodies
+        return body_hash(body) in self._state.bodies
 
     def check_fresh(self, now: datetime) -> None:
         """Check that the registrar's time may be acted on at this instant (PROTOCOL 2.6).
@@ -346,13 +353,20 @@ class Registry:
 
     # --- inside ---------------------------------------------------------------------
 
-    def _check_acceptable(self, body: Body, identity: bytes) -> None:
+    def _acceptable(self, entry: SignedEntry) -> Body:
+        body = parse_body(entry.body)
         if body.federation != self.federation:
             raise WrongFederationError(f"the entry is for {body.federation}")
-        if identity in self._bodies:
+        if body_hash(entry.body) in self._state.bodies:
             raise ReplayedEntryError("the same body was entered before")
         if self.size >= self.policy.registry_entries_max:
             raise RegistryFullError(f"the registry holds {self.size} entries")
+        return body
+
+    def _change(self, body: Body) -> Change:
+        change = _transition(self._state, body.act, Place(self.size + 1, body.made_at))
+        members.check_fresh_keys(change.keys, self._state)
+        return change
 
     def _open(self, note: bytes) -> SignedCheckpoint:
         key = self.registrar.key

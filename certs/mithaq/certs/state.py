@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mithaq.certs.acts import Policy
+from mithaq.certs.entries import body_hash
 from mithaq.certs.errors import (
     MemberInactiveError,
     UnknownAgreementError,
@@ -25,6 +26,8 @@ from mithaq.certs.participants import (
     ReceptionRecord,
     Registrar,
 )
+from mithaq.ledger.checkpoint import SignedCheckpoint
+from mithaq.ledger.tree import Frontier, leaf_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,12 @@ class RegistryState:
     threshold: int
     registrar: Registrar
     administrators: Mapping[str, PairPublic]
+    frontier: Frontier = field(default_factory=Frontier.empty)
+    # The root at each size, from 1: an OPEN entry names one (PROTOCOL 3.1).
+    roots: list[bytes] = field(default_factory=list[bytes])
+    # SHA-256 of every body ever entered: none is taken twice.
+    bodies: set[bytes] = field(default_factory=set[bytes])
+    checkpoint: SignedCheckpoint | None = None
     hub: Hub | None = None
     ca_certificates: tuple[bytes, ...] = ()
     members: dict[str, Member] = field(default_factory=dict[str, Member])
@@ -74,6 +83,8 @@ class RegistryState:
         """Return a state that changes apart from this one; its values are shared."""
         return replace(
             self,
+            roots=list(self.roots),
+            bodies=set(self.bodies),
             members=dict(self.members),
             receptions=dict(self.receptions),
             reception_owners=dict(self.reception_owners),
@@ -104,6 +115,12 @@ class RegistryState:
         if found is None:
             raise UnknownAgreementError(f"the registry holds no agreement {agreement_id}")
         return found
+
+    def append(self, leaf: bytes, body: bytes) -> None:
+        """Count an entry that has been applied."""
+        self.frontier = self.frontier.append(leaf_hash(leaf))
+        self.roots.append(self.frontier.root())
+        self.bodies.add(body_hash(body))
 
     def commit(self, change: Change) -> None:
         """Write a change; it has been checked in full, so nothing here can fail."""

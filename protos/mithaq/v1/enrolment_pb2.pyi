@@ -99,7 +99,7 @@ class EnrolmentBody(_message.Message):
     certificate_request: _builtins.bytes
     """DER of a PKCS #10 request for the node's TLS certificate."""
     invitation_id: _builtins.bytes
-    """SHA-256 of the invitation's secret: which invitation this answers."""
+    """Which invitation this answers: a hash of its secret."""
     genesis_hash: _builtins.bytes
     """Leaf hash of the genesis entry that the node was told to trust."""
     made_at: _builtins.int
