@@ -7,11 +7,10 @@ told has a row here, and whatever has none was never admitted. Rows are written 
 through Core; admin and tests read them as models.
 """
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Text
+from sqlalchemy import Column, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
-# An autoincrement key has to be SQLite's INTEGER, and PostgreSQL's BIGINT.
-_SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+from mithaq.store.tables import SERIAL, number, octets, table_of
 
 
 class HubStream(SQLModel, table=True):
@@ -19,16 +18,16 @@ class HubStream(SQLModel, table=True):
 
     __tablename__ = "hub_stream"
 
-    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    log_no: int = Field(sa_column=number(key=True))
     stream_id: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
     sender: str = Field(index=True)
     agreement_id: str = Field(index=True)
     role: int
-    predecessor: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    predecessor: bytes | None = Field(default=None, sa_column=octets(nullable=True))
     closed: bool = False
     # Bodies that are kept for readers; what back-pressure is computed from.
-    stored_bytes: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
-    opened_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    stored_bytes: int = Field(default=0, sa_column=number())
+    opened_at: int = Field(sa_column=number())
 
 
 class HubAudience(SQLModel, table=True):
@@ -36,7 +35,7 @@ class HubAudience(SQLModel, table=True):
 
     __tablename__ = "hub_audience"
 
-    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    log_no: int = Field(sa_column=number(key=True))
     member: str = Field(primary_key=True, index=True)
 
 
@@ -45,17 +44,20 @@ class HubBatch(SQLModel, table=True):
 
     __tablename__ = "hub_batch"
 
-    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    size: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    first_sequence: int = Field(sa_column=Column(BigInteger, nullable=False))
-    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    checkpoint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    log_no: int = Field(sa_column=number(key=True))
+    size: int = Field(sa_column=number(key=True))
+    first_sequence: int = Field(sa_column=number())
+    # What headers and bodies weigh: a piece for a reader joins batches up to a limit.
+    header_bytes: int
+    body_bytes: int
+    root: bytes = Field(sa_column=octets())
+    checkpoint: bytes = Field(sa_column=octets())
     acceptance: str = Field(sa_column=Column(Text, nullable=False))
     # A signed RefusalList, empty where nothing was refused.
-    refusals: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    refusals: bytes = Field(sa_column=octets())
     # The registry by which the hub judged (PROTOCOL 2.5).
-    registry_size: int = Field(sa_column=Column(BigInteger, nullable=False))
-    accepted_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    registry_size: int = Field(sa_column=number())
+    accepted_at: int = Field(sa_column=number())
 
 
 class HubBody(SQLModel, table=True):
@@ -64,9 +66,9 @@ class HubBody(SQLModel, table=True):
     __tablename__ = "hub_body"
     __table_args__ = ({"sqlite_with_rowid": False},)
 
-    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    sequence: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    log_no: int = Field(sa_column=number(key=True))
+    sequence: int = Field(sa_column=number(key=True))
+    body: bytes = Field(sa_column=octets())
 
 
 class HubBodyRun(SQLModel, table=True):
@@ -74,14 +76,13 @@ class HubBodyRun(SQLModel, table=True):
 
     __tablename__ = "hub_body_run"
 
-    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    first_sequence: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    log_no: int = Field(sa_column=number(key=True))
+    first_sequence: int = Field(sa_column=number(key=True))
     count: int
     kind: int
-    own_size: int
-    epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
+    epoch: int = Field(sa_column=number())
     # Seconds since 1970; 0 for what doesn't expire by itself.
-    expires_at: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    expires_at: int = Field(sa_column=number(index=True))
 
 
 class HubEpoch(SQLModel, table=True):
@@ -89,9 +90,9 @@ class HubEpoch(SQLModel, table=True):
 
     __tablename__ = "hub_epoch"
 
-    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    epoch: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    sequence: int = Field(sa_column=Column(BigInteger, nullable=False))
+    log_no: int = Field(sa_column=number(key=True))
+    epoch: int = Field(sa_column=number(key=True))
+    sequence: int = Field(sa_column=number())
     readers: str = Field(sa_column=Column(Text, nullable=False))
 
 
@@ -100,9 +101,9 @@ class HubVersion(SQLModel, table=True):
 
     __tablename__ = "hub_version"
 
-    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    target: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    sequence: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    log_no: int = Field(sa_column=number(key=True))
+    target: int = Field(sa_column=number(key=True))
+    sequence: int = Field(sa_column=number(key=True))
 
 
 class HubOmission(SQLModel, table=True):
@@ -110,10 +111,10 @@ class HubOmission(SQLModel, table=True):
 
     __tablename__ = "hub_omission"
 
-    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    sequence: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    log_no: int = Field(sa_column=number(key=True))
+    sequence: int = Field(sa_column=number(key=True))
     reason: int
-    withdrawn_by: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    withdrawn_by: int = Field(default=0, sa_column=number())
 
 
 class HubReceipt(SQLModel, table=True):
@@ -121,15 +122,15 @@ class HubReceipt(SQLModel, table=True):
 
     __tablename__ = "hub_receipt"
 
-    log_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    log_no: int = Field(sa_column=number(key=True))
     reader: str = Field(primary_key=True)
     role: int = Field(primary_key=True)
-    size: int = Field(sa_column=Column(BigInteger, nullable=False))
-    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    size: int = Field(sa_column=number())
+    root: bytes = Field(sa_column=octets())
     cosignature: str = Field(sa_column=Column(Text, nullable=False))
     # The newest one of type 0x06, which comes once a day: its own size and root.
-    mldsa_receipt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    received_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    mldsa_receipt: bytes = Field(sa_column=octets())
+    received_at: int = Field(sa_column=number())
 
 
 class HubReaderRefusal(SQLModel, table=True):
@@ -137,12 +138,12 @@ class HubReaderRefusal(SQLModel, table=True):
 
     __tablename__ = "hub_reader_refusal"
 
-    number: int | None = Field(default=None, sa_column=Column(_SERIAL, primary_key=True))
-    log_no: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    serial: int | None = Field(default=None, sa_column=Column(SERIAL, primary_key=True))
+    log_no: int = Field(sa_column=number(index=True))
     reader: str
     # The list's own bytes; their hash keeps one list from being stored twice.
     list_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
-    refusals: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    refusals: bytes = Field(sa_column=octets())
 
 
 class HubFreeze(SQLModel, table=True):
@@ -152,8 +153,8 @@ class HubFreeze(SQLModel, table=True):
 
     sender: str = Field(primary_key=True)
     reader: str = Field(primary_key=True, index=True)
-    at: int = Field(sa_column=Column(BigInteger, nullable=False))
-    message: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    at: int = Field(sa_column=number())
+    message: bytes = Field(sa_column=octets())
 
 
 class HubQuota(SQLModel, table=True):
@@ -174,11 +175,11 @@ class HubSubmission(SQLModel, table=True):
 
     __tablename__ = "hub_submission"
 
-    number: int | None = Field(default=None, sa_column=Column(_SERIAL, primary_key=True))
+    serial: int | None = Field(default=None, sa_column=Column(SERIAL, primary_key=True))
     body_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
     submitter: str
-    entry: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    received_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    entry: bytes = Field(sa_column=octets())
+    received_at: int = Field(sa_column=number())
 
 
 class HubEnrolment(SQLModel, table=True):
@@ -186,14 +187,14 @@ class HubEnrolment(SQLModel, table=True):
 
     __tablename__ = "hub_enrolment"
 
-    number: int | None = Field(default=None, sa_column=Column(_SERIAL, primary_key=True))
+    serial: int | None = Field(default=None, sa_column=Column(SERIAL, primary_key=True))
     request_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
-    request: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    received_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    request: bytes = Field(sa_column=octets())
+    received_at: int = Field(sa_column=number())
     # Whether the registrar has it in its own store.
     taken: bool = False
     # An EnrolmentDecision, empty while it waits.
-    decision: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    decision: bytes = Field(sa_column=octets())
 
 
 class HubVerified(SQLModel, table=True):
@@ -202,7 +203,7 @@ class HubVerified(SQLModel, table=True):
     __tablename__ = "hub_verified"
 
     member: str = Field(primary_key=True)
-    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    size: int = Field(sa_column=number())
 
 
 class HubEvidence(SQLModel, table=True):
@@ -210,11 +211,29 @@ class HubEvidence(SQLModel, table=True):
 
     __tablename__ = "hub_evidence"
 
-    number: int | None = Field(default=None, sa_column=Column(_SERIAL, primary_key=True))
+    serial: int | None = Field(default=None, sa_column=Column(SERIAL, primary_key=True))
     # SHA-256 of the evidence: the same one is kept once, however often it comes.
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
     alarm: str
     accused: str
-    stream_id: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    at: int = Field(sa_column=Column(BigInteger, nullable=False))
-    evidence: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    stream_id: bytes = Field(sa_column=octets())
+    at: int = Field(sa_column=number())
+    evidence: bytes = Field(sa_column=octets())
+
+
+STREAM = table_of(HubStream)
+AUDIENCE = table_of(HubAudience)
+BATCH = table_of(HubBatch)
+BODY = table_of(HubBody)
+BODY_RUN = table_of(HubBodyRun)
+EPOCH = table_of(HubEpoch)
+VERSION = table_of(HubVersion)
+OMISSION = table_of(HubOmission)
+RECEIPT = table_of(HubReceipt)
+READER_REFUSAL = table_of(HubReaderRefusal)
+FREEZE = table_of(HubFreeze)
+QUOTA = table_of(HubQuota)
+SUBMISSION = table_of(HubSubmission)
+ENROLMENT = table_of(HubEnrolment)
+VERIFIED = table_of(HubVerified)
+EVIDENCE = table_of(HubEvidence)

@@ -1,0 +1,154 @@
+"""Who judges within one transaction: registry, agreement, quota and clock, taken once.
+
+All batches of a transaction are judged by the same registry at the same instant. What a
+clause's daily quota has left is read when it is first asked for and written once at the
+end. The rule: the bench decides and counts, and touches no stream.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mithaq.agreements.reason import Reason
+from mithaq.certs.registry import Registry
+from mithaq.hub.admission import check_opening, check_registry_size, judge
+from mithaq.hub.batch import PublishedBatch
+from mithaq.hub.directory import HeldStream
+from mithaq.hub.errors import OpeningRefusedError
+from mithaq.hub.tables import QUOTA
+from mithaq.ledger.checkpoint import SignedCheckpoint, open_checkpoint
+from mithaq.ledger.kinds import EntryKind, StreamRole
+from mithaq.ledger.terms import Terms
+
+_DAY_S = 86_400
+_Row = tuple[str, str, str, int]
+
+
+class QuotaBook:
+    """How many records each sender has disclosed today, by agreement and clause."""
+
+    def __init__(self, connection: sa.Connection, *, at: datetime) -> None:
+        self._connection = connection
+        self._day = int(at.timestamp()) // _DAY_S
+        self._counts: dict[_Row, int] = {}
+        self._changed: set[_Row] = set()
+
+    def left(self, agreement_id: str, clause_id: str, sender: str, *, quota: int) -> int:
+        """Return how many more records the clause lets this sender disclose today."""
+        return max(0, quota - self._count((agreement_id, clause_id, sender, self._day)))
+
+    def use(self, agreement_id: str, clause_id: str, sender: str, *, records: int) -> None:
+        """Count records under a clause."""
+        row = (agreement_id, clause_id, sender, self._day)
+        self._counts[row] = self._count(row) + records
+        self._changed.add(row)
+
+    def write(self) -> None:
+        """Keep the counts, within the transaction that admits the records."""
+        for row in self._changed:
+            agreement_id, clause_id, sender, day = row
+            values = {
+                "agreement_id": agreement_id,
+                "clause_id": clause_id,
+                "sender": sender,
+                "day": day,
+                "count": self._counts[row],
+            }
+            self._connection.execute(_upsert(self._connection), values)
+
+    def _count(self, row: _Row) -> int:
+        if row not in self._counts:
+            agreement_id, clause_id, sender, day = row
+            self._counts[row] = (
+                self._connection.scalar(
+                    sa.select(QUOTA.c.count).where(
+                        QUOTA.c.agreement_id == agreement_id,
+                        QUOTA.c.clause_id == clause_id,
+                        QUOTA.c.sender == sender,
+                        QUOTA.c.day == day,
+                    )
+                )
+                or 0
+            )
+        return self._counts[row]
+
+
+def _upsert(connection: sa.Connection) -> sa.Insert:
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    insert = dialect.insert(QUOTA)
+    return insert.on_conflict_do_update(
+        index_elements=list(QUOTA.primary_key.columns), set_={"count": insert.excluded.count}
+    )
+
+
+class RegistryBench:
+    """The judge of one transaction; see ``append.Bench``."""
+
+    def __init__(self, registry: Registry, quotas: QuotaBook, *, at: datetime) -> None:
+        self.registry = registry
+        self.at = at
+        self._quotas = quotas
+
+    def check_opening(self, terms: Terms, *, sender: str) -> None:
+        """Raise OpeningRefusedError unless this stream may be opened."""
+        check_registry_size(terms, self.registry)
+        root = self.registry.root_at(terms.registry_size)
+        if root is None:
+            raise OpeningRefusedError("an OPEN names a registry size that never was")
+        check_opening(terms, sender=sender, registry=self.registry, root_at=root, at=self.at)
+
+    def judge(
+        self, terms: Terms, sequences: Sequence[int], *, stream: HeldStream
+    ) -> dict[int, str]:
+        """Return the refused among entries of these terms: a stable reason by sequence."""
+        opening = stream.state.opening
+        verdict = judge(
+            terms, opening=opening, readers=stream.readers, registry=self.registry, at=self.at
+        )
+        if verdict.reason is not None:
+            return dict.fromkeys(sequences, str(verdict.reason))
+        # A clause's quota counts disclosures; answers to them are never held back.
+        if terms.kind is not EntryKind.PUT or stream.role is StreamRole.RETURN:
+            return {}
+        allowed = self._within_quota(verdict.clause_ids, opening.agreement_id, stream, sequences)
+        return dict.fromkeys(sequences[allowed:], str(Reason.QUOTA_USED_UP))
+
+    def open_note(self, batch: PublishedBatch, *, origin: str) -> SignedCheckpoint:
+        """Return the batch's checkpoint once both of its sender's signatures have verified."""
+        member = self.registry.member(batch.sender)
+        return open_checkpoint(
+            batch.checkpoint,
+            origin=origin,
+            ed25519_public=member.log.ed25519,
+            mldsa_public=member.log.mldsa44,
+        )
+
+    def _within_quota(
+        self,
+        clause_ids: Sequence[str],
+        agreement_id: str,
+        stream: HeldStream,
+        sequences: Sequence[int],
+    ) -> int:
+        """Count records under the clauses that permit them; return how many are admitted."""
+        agreement = self.registry.agreement(agreement_id).in_force(at=self.at)
+        quotas = {clause.id: clause.quota_per_day for clause in agreement.clauses}
+        granting = [clause_id for clause_id in clause_ids if clause_id in quotas]
+        if not granting:
+            return len(sequences)
+        # A clause without a quota permits without counting.
+        if any(not quotas[clause_id] for clause_id in granting):
+            return len(sequences)
+        roomiest = max(
+            granting,
+            key=lambda each: self._quotas.left(
+                agreement_id, each, stream.sender, quota=quotas[each]
+            ),
+        )
+        left = self._quotas.left(agreement_id, roomiest, stream.sender, quota=quotas[roomiest])
+        admitted = min(left, len(sequences))
+        if admitted:
+            self._quotas.use(agreement_id, roomiest, stream.sender, records=admitted)
+        return admitted

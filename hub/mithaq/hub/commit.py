@@ -1,0 +1,246 @@
+"""What happens within one transaction: batches, receipts and lists, each judged in turn.
+
+A piece of work is worked out before anything of it is written, so a refused one leaves
+nothing behind and its neighbours are untouched. The rule: everything that an answer says
+is written here, in the transaction that the answer waits for; and the hub signs only what
+this transaction makes durable (PROTOCOL 1.5).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+
+import sqlalchemy as sa
+
+from mithaq.certs.errors import TrustError
+from mithaq.certs.keys import SigningPair
+from mithaq.certs.registry import Registry
+from mithaq.hub.append import Appended, StreamLog, append_batch
+from mithaq.hub.batch import PublishedBatch
+from mithaq.hub.bench import QuotaBook, RegistryBench
+from mithaq.hub.committer import Accepted, Committed, Outcome, Taken, Work
+from mithaq.hub.contradictions import evidence_of
+from mithaq.hub.countersign import ReceiptDesk
+from mithaq.hub.directory import Changes, Directory, HeldStream
+from mithaq.hub.errors import HubError, OpeningRefusedError, StreamForkError
+from mithaq.hub.evidence import store_evidence
+from mithaq.hub.receipts import SignedFreezeList, SignedReceipt
+from mithaq.hub.refusals import signed_refusals
+from mithaq.hub.staging import Staging, write_stream
+from mithaq.hub.tables import BATCH
+from mithaq.ledger.cosignature import Role, cosign_ed25519, cosigner_name
+from mithaq.ledger.errors import LedgerError
+from mithaq.ledger.names import HUB
+from mithaq.ledger.tiles import subtree_hash
+from mithaq.ledger.tree import Frontier
+from mithaq.store.log_store import (
+    StoredTiles,
+    append_runs,
+    create_log,
+    kind_at,
+    leaf_hashes_at,
+)
+
+NOTHING_LOGGED = -1
+_INSERT_BATCH = sa.insert(BATCH)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRules:
+    """What a transaction needs to know of the hub it runs in."""
+
+    federation: str
+    keys: SigningPair
+    directory: Directory
+    registry: Callable[[], Registry]
+    clock: Callable[[], datetime]
+    streams_per_member_max: int
+
+
+def transact(rules: CommitRules, connection: sa.Connection, works: Sequence[Work]) -> Committed:
+    """Run works in one transaction; see ``committer.Transact``."""
+    return Transaction(rules, connection).run(works)
+
+
+@dataclass(slots=True)
+class _Staged:
+    streams: dict[int, HeldStream] = field(default_factory=dict)
+    numbers: dict[bytes, int] = field(default_factory=dict)
+    opened: dict[str, int] = field(default_factory=dict)
+
+
+class Transaction:
+    """One transaction's view: what was committed before it, and what it has staged itself."""
+
+    def __init__(self, rules: CommitRules, connection: sa.Connection) -> None:
+        self._rules = rules
+        self._connection = connection
+        self._at = rules.clock()
+        self._registry = rules.registry()
+        self._quotas = QuotaBook(connection, at=self._at)
+        self._bench = RegistryBench(self._registry, self._quotas, at=self._at)
+        self._staging = Staging()
+        self._staged = _Staged()
+        self._desk = ReceiptDesk(
+            connection,
+            registry=self._registry,
+            directory=rules.directory,
+            find=self.find,
+            at=self._at,
+        )
+
+    def run(self, works: Sequence[Work]) -> Committed:
+        """Take each work, write what they ask for, and return what is true then."""
+        outcomes: list[Outcome] = []
+        self._desk.prefer_newest([each for each in works if isinstance(each, SignedReceipt)])
+        for work in works:
+            try:
+                outcomes.append(self._take(work))
+            except (HubError, LedgerError, TrustError) as error:
+                self._accuse(work, error)
+                outcomes.append(error)
+        erased = self._write()
+        changes = Changes(self._staged.streams, self._desk.receipts(), tuple(self._desk.freezes))
+        evidence = store_evidence(self._connection, self._desk.evidence)
+        return Committed(tuple(outcomes), changes, tuple(evidence), erased=erased)
+
+    def find(self, stream_id: bytes) -> HeldStream | None:
+        """Return a stream as this transaction has it."""
+        log_no = self._staged.numbers.get(stream_id)
+        if log_no is not None:
+            return self._staged.streams[log_no]
+        return self._rules.directory.find(stream_id)
+
+    def _take(self, work: Work) -> Accepted | Taken:
+        match work:
+            case PublishedBatch():
+                return self._take_batch(work)
+            case SignedReceipt():
+                self._desk.take_receipt(work)
+            case SignedFreezeList():
+                self._desk.take_freeze_list(work)
+        return Taken()
+
+    def _take_batch(self, batch: PublishedBatch) -> Accepted:
+        held = self.find(batch.stream_id)
+        if held is None:
+            self._check_room(batch.sender)
+        log_no = NOTHING_LOGGED if held is None else held.log_no
+        log = StreamLog(
+            partial(leaf_hashes_at, self._connection, log_no), kind_at(self._connection, log_no)
+        )
+        appended = append_batch(batch, held, log=log, bench=self._bench)
+        if appended is None:
+            return self._repeated(batch, held)
+        return self._append(batch, held, appended)
+
+    def _check_room(self, sender: str) -> None:
+        opened = len(self._rules.directory.sent_by(sender)) + self._staged.opened.get(sender, 0)
+        if opened >= self._rules.streams_per_member_max:
+            raise OpeningRefusedError(f"a member has at most {opened} streams at this hub")
+
+    def _append(
+        self, batch: PublishedBatch, held: HeldStream | None, appended: Appended
+    ) -> Accepted:
+        stream = appended.stream
+        if held is None:
+            stream = replace(stream, log_no=create_log(self._connection, stream.state.origin))
+            self._staging.open_stream(stream.log_no, stream.state, at=self._now_s)
+            self._staged.opened[batch.sender] = self._staged.opened.get(batch.sender, 0) + 1
+        before = Frontier.empty() if held is None else held.state.frontier
+        append_runs(
+            self._connection,
+            stream.log_no,
+            appended.runs,
+            before,
+            stream.state.frontier,
+            hashes=appended.hashes,
+            state=stream.state.to_bytes(),
+            checkpoint=appended.signed.note_bytes,
+        )
+        self._staging.take(stream.log_no, appended)
+        self._staged.streams[stream.log_no] = stream
+        self._staged.numbers[stream.state.stream_id] = stream.log_no
+        return self._accept(stream, appended, first_sequence=before.size)
+
+    def _accept(self, stream: HeldStream, appended: Appended, *, first_sequence: int) -> Accepted:
+        checkpoint = appended.signed.checkpoint
+        cosigner = cosigner_name(self._rules.federation, Role.HUB, HUB)
+        acceptance = cosign_ed25519(
+            checkpoint, name=cosigner, signer=self._rules.keys.ed25519, at=self._at
+        ).line()
+        refusals = signed_refusals(
+            appended.gains.refusals,
+            stream_id=stream.state.stream_id,
+            registry_size=self._registry.size,
+            signer=self._rules.keys.ed25519,
+        )
+        row = {
+            "log_no": stream.log_no,
+            "size": checkpoint.size,
+            "first_sequence": first_sequence,
+            "header_bytes": sum(len(run.terms_bytes) + len(run.own_bytes) for run in appended.runs),
+            "body_bytes": appended.gains.body_bytes,
+            "root": checkpoint.root,
+            "checkpoint": appended.signed.note_bytes,
+            "acceptance": acceptance,
+            "refusals": refusals,
+            "registry_size": self._registry.size,
+            "accepted_at": self._now_s,
+        }
+        self._connection.execute(_INSERT_BATCH, row)
+        return Accepted(
+            stream.state.stream_id,
+            checkpoint.size,
+            acceptance,
+            refusals,
+            entries=checkpoint.size - first_sequence,
+            refused=tuple(appended.gains.refusals),
+        )
+
+    def _repeated(self, batch: PublishedBatch, held: HeldStream | None) -> Accepted:
+        """Answer a batch that is there already with the acceptance of its size (PROTOCOL 1.6)."""
+        if held is None:
+            raise OpeningRefusedError("nothing to repeat")
+        signed = self._bench.open_note(batch, origin=held.state.origin).checkpoint
+        if signed.size > held.state.size or signed.root != subtree_hash(
+            StoredTiles(self._connection, held.log_no), 0, signed.size
+        ):
+            raise StreamForkError(f"another root is signed at size {signed.size}")
+        row = self._connection.execute(
+            sa.select(BATCH.c.size, BATCH.c.acceptance, BATCH.c.refusals)
+            .where(BATCH.c.log_no == held.log_no, BATCH.c.size >= signed.size)
+            .order_by(BATCH.c.size)
+            .limit(1)
+        ).one()
+        return Accepted(held.state.stream_id, row.size, row.acceptance, row.refusals)
+
+    def _accuse(self, work: Work, error: Exception) -> None:
+        if isinstance(work, PublishedBatch):
+            stream = self.find(work.stream_id)
+            evidence = evidence_of(
+                error, work, connection=self._connection, stream=stream, bench=self._bench
+            )
+            self._desk.evidence.extend([evidence] if evidence else [])
+
+    def _write(self) -> bool:
+        erased = self._staging.write(self._connection)
+        for log_no, freed in erased.items():
+            stream = self._staged.streams[log_no]
+            stored = max(0, stream.stored_bytes - freed)
+            self._staged.streams[log_no] = replace(stream, stored_bytes=stored)
+        for stream in self._staged.streams.values():
+            write_stream(
+                self._connection,
+                stream.log_no,
+                stored_bytes=stream.stored_bytes,
+                closed=stream.closed_at is not None,
+            )
+        self._quotas.write()
+        self._desk.write()
+        return bool(erased)
+
+    @property
+    def _now_s(self) -> int:
+        return int(self._at.timestamp())

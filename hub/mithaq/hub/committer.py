@@ -1,0 +1,180 @@
+"""One task that makes durable whatever waits, many batches in one transaction.
+
+The fixed cost of a transaction decides the hub's speed, so batches and receipts of all
+connections gather while the last transaction runs, and the next one takes them together.
+Nobody is answered before it. The rules: work of one connection is taken in its order;
+one piece that can't be taken never harms its neighbours; what waits is bounded in bytes.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from mithaq.hub.batch import PublishedBatch
+from mithaq.hub.directory import Changes, Directory
+from mithaq.hub.evidence import Evidence
+from mithaq.hub.receipts import SignedFreezeList, SignedReceipt
+from mithaq.hub.refusals import Refusal
+from mithaq.service.logging import declare, logger
+from mithaq.store.engine import Database
+from mithaq.store.errors import StoreError
+
+GROUP_WORKS_MAX = 1024
+GROUP_BYTES_MAX = 4 * 1024 * 1024
+QUEUE_BYTES_MAX = 32 * 1024 * 1024
+RECEIPT_WEIGHT_BYTES = 512
+COMMIT_FAILED = declare("transaction failed", "works")
+
+Work = PublishedBatch | SignedReceipt | SignedFreezeList
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A batch is durable: the hub's cosignature over its stream's size, and what it refused."""
+
+    stream_id: bytes
+    size: int
+    acceptance: str
+    refusals: bytes
+    # For the counters: entries that are new, and what was refused among them.
+    entries: int = 0
+    refused: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A receipt or a list is durable, or was already outdated."""
+
+
+Outcome = Accepted | Taken | Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a transaction did: an outcome for each work, in order, and what is now true."""
+
+    outcomes: tuple[Outcome, ...]
+    changes: Changes
+    evidence: tuple[Evidence, ...] = ()
+    # Whether bodies were erased for a withdrawal: the write-ahead log still holds them.
+    erased: bool = False
+
+
+class Transact(Protocol):
+    """Runs works in one transaction of the writer thread."""
+
+    def __call__(self, connection: sa.Connection, works: Sequence[Work]) -> Committed:
+        """Return the outcomes; raise only what fails the whole transaction."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    work: Work
+    weight_bytes: int
+    done: "asyncio.Future[Outcome]"
+
+    def answer(self, outcome: Outcome) -> None:
+        """Hand over the outcome, unless nobody waits any more."""
+        if not self.done.done():
+            self.done.set_result(outcome)
+
+
+class Committer:
+    """The queue before the database, and the task that empties it."""
+
+    def __init__(
+        self,
+        database: Database,
+        directory: Directory,
+        *,
+        transact: Transact,
+        after: Callable[[Committed], None],
+    ) -> None:
+        """Commit with `transact`; `after` sees each result once the directory has it."""
+        self._database = database
+        self._directory = directory
+        self._transact = transact
+        self._after = after
+        self._queue: deque[_Waiting] = deque()
+        self._queued_bytes = 0
+        self._filled = asyncio.Event()
+        self._roomy = asyncio.Event()
+        self._roomy.set()
+
+    @property
+    def queue_length(self) -> int:
+        """How many works wait."""
+        return len(self._queue)
+
+    async def enqueue(self, work: Work) -> "asyncio.Future[Outcome]":
+        """Put a work in line, once there is room; the future holds its outcome."""
+        while not self._roomy.is_set():
+            await self._roomy.wait()
+        weight = work.size_bytes if isinstance(work, PublishedBatch) else RECEIPT_WEIGHT_BYTES
+        waiting = _Waiting(work, weight, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._queued_bytes += weight
+        if self._queued_bytes >= QUEUE_BYTES_MAX:
+            self._roomy.clear()
+        self._filled.set()
+        return waiting.done
+
+    async def submit(self, work: Work) -> Accepted | Taken:
+        """Return the outcome once it is durable; raise what it was refused with."""
+        outcome = await (await self.enqueue(work))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def run(self) -> None:
+        """Empty the queue for ever; to be cancelled at the end."""
+        while True:
+            await self._filled.wait()
+            await self._commit(self._next_group())
+
+    def _next_group(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
+        weight = 0
+        while self._queue and len(group) < GROUP_WORKS_MAX and weight < GROUP_BYTES_MAX:
+            waiting = self._queue.popleft()
+            weight += waiting.weight_bytes
+            group.append(waiting)
+        self._queued_bytes -= weight
+        if self._queued_bytes < QUEUE_BYTES_MAX:
+            self._roomy.set()
+        if not self._queue:
+            self._filled.clear()
+        return group
+
+    async def _commit(self, group: list[_Waiting]) -> None:
+        works = [waiting.work for waiting in group]
+        try:
+            committed = await self._database.write(lambda each: self._transact(each, works))
+        except StoreError as error:
+            self._answer_all(group, error)
+        except Exception as error:  # noqa: BLE001 - one faulty work must not stop the hub
+            logger().error(COMMIT_FAILED, works=len(group), exc_info=error)
+            await self._commit_singly(group, error)
+        else:
+            # The order matters: whoever is woken or answered finds the directory up to date.
+            self._directory.apply(committed.changes)
+            for waiting, outcome in zip(group, committed.outcomes, strict=True):
+                waiting.answer(outcome)
+            self._after(committed)
+
+    async def _commit_singly(self, group: list[_Waiting], error: Exception) -> None:
+        if len(group) == 1:
+            self._answer_all(group, error)
+            return
+        for waiting in group:
+            await self._commit([waiting])
+
+    @staticmethod
+    def _answer_all(group: Sequence[_Waiting], error: Exception) -> None:
+        for waiting in group:
+            waiting.answer(error)

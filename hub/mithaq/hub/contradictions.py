@@ -1,0 +1,113 @@
+"""From a refused piece of work to the evidence that accuses somebody, where there is any.
+
+Not every fault accuses: bytes that nobody signed prove nothing, and are only refused. What
+a member did sign is kept together with what it contradicts, so that anybody can check it
+with public formats alone: notes, entries, and the tree hashes before them. The rule: no
+evidence without a signature that verifies.
+"""
+
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from mithaq.certs.errors import TrustError
+from mithaq.hub.batch import PublishedBatch, run_message, to_message
+from mithaq.hub.bench import RegistryBench
+from mithaq.hub.directory import HeldStream
+from mithaq.hub.errors import RootMismatchError, StreamForkError, StreamTakenError
+from mithaq.hub.evidence import Evidence
+from mithaq.ledger.errors import ForkError, LedgerError
+from mithaq.ledger.tiles import subtree_hashes
+from mithaq.ledger.tree import Frontier
+from mithaq.store.log_store import StoredTiles, head, read_runs
+from mithaq.v1 import exchange_pb2
+
+FORK = "Two histories of one stream: `checkpoint` is signed over `frontier` and `entries`, \
+`known_checkpoint` over `frontier` and `known_entries`, both by the owner's log keys."
+ROOT_MISMATCH = "`checkpoint` is signed by the owner, but `frontier` and `entries`, which came \
+with it, give another root."
+KEY_USED_ELSEWHERE = "`checkpoint` is signed by the stream's owner, but another member sent it."
+
+
+def evidence_of(
+    error: Exception,
+    batch: PublishedBatch,
+    *,
+    connection: sa.Connection,
+    stream: HeldStream | None,
+    bench: RegistryBench,
+) -> Evidence | None:
+    """Return what a refused batch proves against its sender, or None."""
+    if stream is None:
+        return None
+    if isinstance(error, ForkError | StreamForkError):
+        return _signed(batch, stream, bench, "fork", FORK, _both(connection, batch, stream))
+    if isinstance(error, RootMismatchError):
+        sent = _sent(connection, batch, stream)
+        return _signed(batch, stream, bench, "root mismatch", ROOT_MISMATCH, sent)
+    if isinstance(error, StreamTakenError):
+        owner = replace(batch, sender=stream.sender)
+        sent = {"checkpoint": batch.checkpoint}
+        return _signed(owner, stream, bench, "key used elsewhere", KEY_USED_ELSEWHERE, sent)
+    return None
+
+
+def _signed(
+    batch: PublishedBatch,
+    stream: HeldStream,
+    bench: RegistryBench,
+    alarm: str,
+    explanation: str,
+    messages: dict[str, bytes],
+) -> Evidence | None:
+    try:
+        bench.open_note(batch, origin=stream.state.origin)
+    except (LedgerError, TrustError):
+        return None
+    return Evidence(
+        alarm=alarm,
+        accused=batch.sender,
+        at=bench.at,
+        explanation=explanation,
+        messages=messages,
+        stream_id=stream.state.stream_id,
+    )
+
+
+def _sent(connection: sa.Connection, batch: PublishedBatch, stream: HeldStream) -> dict[str, bytes]:
+    headers = to_message(replace(batch, bodies=()))
+    start = min(batch.first_sequence, stream.state.size)
+    return {
+        "checkpoint": batch.checkpoint,
+        "entries": headers.SerializeToString(deterministic=True),
+        "frontier": frontier_at(connection, stream.log_no, start).to_bytes(),
+    }
+
+
+def _both(connection: sa.Connection, batch: PublishedBatch, stream: HeldStream) -> dict[str, bytes]:
+    messages = _sent(connection, batch, stream)
+    known = exchange_pb2.Batch(
+        stream_id=batch.stream_id,
+        first_sequence=batch.first_sequence,
+        runs=[
+            run_message(run)
+            for _, run in read_runs(
+                connection, stream.log_no, batch.first_sequence, stream.state.size
+            )
+        ],
+    )
+    messages["known_entries"] = known.SerializeToString(deterministic=True)
+    messages["known_checkpoint"] = head(connection, stream.log_no).checkpoint or b""
+    return messages
+
+
+def frontier_at(connection: sa.Connection, log_no: int, size: int) -> Frontier:
+    """Return the frontier of a stored log as it was at an earlier size."""
+    ranges: list[tuple[int, int]] = []
+    start = 0
+    for bit in reversed(range(size.bit_length())):
+        if size >> bit & 1:
+            ranges.append((start, start + (1 << bit)))
+            start += 1 << bit
+    hashes = subtree_hashes(StoredTiles(connection, log_no), ranges) if ranges else []
+    return Frontier(size, tuple(hashes))

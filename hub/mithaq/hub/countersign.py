@@ -1,0 +1,267 @@
+"""Receipts and freeze lists within one transaction: verified, compared, kept.
+
+The newest of a reader's receipts is verified and stored, older ones of the same group only
+compared: receipts are cumulative. The rules: a root is compared for every receipt, for a
+wrong one accuses somebody; ``opened`` never runs ahead of ``held`` (PROTOCOL 5.5).
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mithaq.certs.registry import Registry
+from mithaq.hub.directory import Directory, HeldReceipt, HeldStream
+from mithaq.hub.errors import (
+    FreezeListRefusedError,
+    ReceiptConflictError,
+    ReceiptRefusedError,
+    StreamUnknownError,
+)
+from mithaq.hub.evidence import Evidence
+from mithaq.hub.receipts import (
+    HELD,
+    OPENED,
+    SignedFreezeList,
+    SignedReceipt,
+    receipt_message,
+    verify_freeze_list,
+    verify_receipt,
+)
+from mithaq.hub.refusals import ReaderRefusals, check_reader_refusals
+from mithaq.hub.tables import BATCH, FREEZE, READER_REFUSAL, RECEIPT
+from mithaq.ledger.tiles import subtree_hash
+from mithaq.store.log_store import StoredTiles
+
+CONFLICT = "`receipt` is signed by its reader over another root than the one that \
+`known_checkpoint`, signed by the stream's owner, has at that size."
+_Key = tuple[bytes, str, int]
+
+
+class ReceiptDesk:
+    """Takes what readers and senders sign about streams, for one transaction."""
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        *,
+        registry: Registry,
+        directory: Directory,
+        find: Callable[[bytes], HeldStream | None],
+        at: datetime,
+    ) -> None:
+        """Look streams up by `find`, which knows what the transaction has staged."""
+        self._connection = connection
+        self._registry = registry
+        self._directory = directory
+        self._find = find
+        self._at = at
+        self._newest: dict[_Key, int] = {}
+        self._receipts: dict[_Key, HeldReceipt] = {}
+        self._receipt_rows: dict[_Key, dict[str, object]] = {}
+        self._refusals: list[tuple[int, str, ReaderRefusals]] = []
+        self._freeze_rows: dict[tuple[str, str], dict[str, object]] = {}
+        self.evidence: list[Evidence] = []
+
+    def prefer_newest(self, receipts: Sequence[SignedReceipt]) -> None:
+        """Learn which receipts of the group are outdone by later ones."""
+        for each in receipts:
+            key = each.stream_id, each.reader, each.role
+            self._newest[key] = max(self._newest.get(key, 0), each.size)
+
+    def receipts(self) -> tuple[HeldReceipt, ...]:
+        """Return what was taken."""
+        return tuple(self._receipts.values())
+
+    @property
+    def freezes(self) -> list[tuple[str, str]]:
+        """The (sender, reader) whose list is newer now."""
+        return list(self._freeze_rows)
+
+    def take_receipt(self, receipt: SignedReceipt) -> None:
+        """Verify a receipt and stage it, unless a newer one is known.
+
+        Raises:
+            StreamUnknownError: no such stream, or not one for this reader.
+            ReceiptRefusedError: over a size that isn't there, or opened before held.
+            ReceiptConflictError: validly signed over another root (PROTOCOL 5.6).
+            LedgerError: not signed by the reader's key for this role.
+
+        """
+        stream = self._find(receipt.stream_id)
+        if stream is None or receipt.reader not in stream.audience:
+            raise StreamUnknownError("a receipt names a stream that its reader doesn't read")
+        if receipt.size > stream.state.size:
+            raise ReceiptRefusedError(f"the stream has {stream.state.size} entries")
+        if receipt.root != self._root_at(stream, receipt.size):
+            self._verify(receipt, stream)
+            self.evidence.append(self._conflict(receipt, stream))
+            raise ReceiptConflictError(f"another root at size {receipt.size}")
+        if receipt.role == OPENED and receipt.size > self._signed(receipt, stream, HELD):
+            raise ReceiptRefusedError("a reader opened what it hasn't signed for as held")
+        key = receipt.stream_id, receipt.reader, receipt.role
+        known = self._signed(receipt, stream, receipt.role)
+        if receipt.size > known and receipt.size == self._newest.get(key, receipt.size):
+            self._verify(receipt, stream)
+            self._stage(key, receipt, stream)
+        self._take_refusals(receipt, stream)
+
+    def take_freeze_list(self, freeze_list: SignedFreezeList) -> None:
+        """Verify a sender's list for a reader and stage it, if it is newer.
+
+        Raises:
+            FreezeListRefusedError: dated in the future, or not newer than the last.
+            TrustError: no such member, or one that may not act.
+            LedgerError: not signed by the sender's log keys.
+
+        """
+        sender = self._registry.active_member(freeze_list.sender)
+        self._registry.active_member(freeze_list.reader)
+        if freeze_list.at - self._at > self._registry.policy.clock_skew_limit:
+            raise FreezeListRefusedError("a freeze list is dated in the future")
+        key = freeze_list.sender, freeze_list.reader
+        at = int(freeze_list.at.timestamp())
+        if at < self._freeze_time(key):
+            raise FreezeListRefusedError("a newer freeze list is known")
+        verify_freeze_list(freeze_list, keys=sender.log)
+        self._freeze_rows[key] = {
+            "sender": freeze_list.sender,
+            "reader": freeze_list.reader,
+            "at": at,
+            "message": freeze_list.message.SerializeToString(deterministic=True),
+        }
+
+    def write(self) -> None:
+        """Write what was staged."""
+        self._upsert(RECEIPT, list(self._receipt_rows.values()))
+        self._upsert(FREEZE, list(self._freeze_rows.values()))
+        rows = [
+            {
+                "log_no": log_no,
+                "reader": reader,
+                "list_hash": refusals.list_hash,
+                "refusals": refusals.list_bytes,
+            }
+            for log_no, reader, refusals in self._refusals
+        ]
+        if rows:
+            self._connection.execute(
+                self._insert(READER_REFUSAL).on_conflict_do_nothing(
+                    index_elements=[READER_REFUSAL.c.list_hash]
+                ),
+                rows,
+            )
+
+    def _verify(self, receipt: SignedReceipt, stream: HeldStream) -> None:
+        verify_receipt(
+            receipt,
+            federation=self._registry.federation,
+            origin=stream.state.origin,
+            member=self._registry.member(receipt.reader),
+        )
+
+    def _take_refusals(self, receipt: SignedReceipt, stream: HeldStream) -> None:
+        member = self._registry.member(receipt.reader)
+        for each in receipt.refusals:
+            checked = check_reader_refusals(
+                each,
+                stream_id=receipt.stream_id,
+                reader=receipt.reader,
+                size=receipt.size,
+                public=member.opened_ed25519,
+            )
+            self._refusals.append((stream.log_no, receipt.reader, checked))
+
+    def _stage(self, key: _Key, receipt: SignedReceipt, stream: HeldStream) -> None:
+        self._receipts[key] = HeldReceipt(
+            log_no=stream.log_no,
+            reader=receipt.reader,
+            role=receipt.role,
+            size=receipt.size,
+            root=receipt.root,
+            cosignature=receipt.cosignature,
+        )
+        row: dict[str, object] = {
+            "log_no": stream.log_no,
+            "reader": receipt.reader,
+            "role": receipt.role,
+            "size": receipt.size,
+            "root": receipt.root,
+            "cosignature": receipt.cosignature,
+            "mldsa_receipt": b"",
+            "received_at": int(self._at.timestamp()),
+        }
+        if receipt.cosignature_mldsa:
+            message = receipt_message(receipt)
+            row["mldsa_receipt"] = message.SerializeToString(deterministic=True)
+        self._receipt_rows[key] = row
+
+    def _signed(self, receipt: SignedReceipt, stream: HeldStream, role: int) -> int:
+        staged = self._receipts.get((receipt.stream_id, receipt.reader, role))
+        if staged is not None:
+            return staged.size
+        return self._directory.signed_size(stream.log_no, receipt.reader, role)
+
+    def _root_at(self, stream: HeldStream, size: int) -> bytes:
+        if size == stream.state.size:
+            return stream.state.frontier.root()
+        known = self._connection.scalar(
+            sa.select(BATCH.c.root).where(BATCH.c.log_no == stream.log_no, BATCH.c.size == size)
+        )
+        if known is not None:
+            return bytes(known)
+        return subtree_hash(StoredTiles(self._connection, stream.log_no), 0, size)
+
+    def _conflict(self, receipt: SignedReceipt, stream: HeldStream) -> Evidence:
+        known = self._connection.scalar(
+            sa.select(BATCH.c.checkpoint)
+            .where(BATCH.c.log_no == stream.log_no, BATCH.c.size >= receipt.size)
+            .order_by(BATCH.c.size)
+            .limit(1)
+        )
+        message = receipt_message(receipt)
+        return Evidence(
+            alarm="receipt conflict",
+            accused=receipt.reader,
+            at=self._at,
+            explanation=CONFLICT,
+            messages={
+                "receipt": message.SerializeToString(deterministic=True),
+                "known_checkpoint": known or b"",
+            },
+            stream_id=receipt.stream_id,
+        )
+
+    def _freeze_time(self, key: tuple[str, str]) -> int:
+        sender, reader = key
+        return (
+            self._connection.scalar(
+                sa.select(FREEZE.c.at).where(FREEZE.c.sender == sender, FREEZE.c.reader == reader)
+            )
+            or 0
+        )
+
+    def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
+        return dialect.insert(table)
+
+    def _upsert(self, table: sa.Table, rows: Sequence[dict[str, object]]) -> None:
+        if not rows:
+            return
+        insert = self._insert(table)
+        keys = {column.name for column in table.primary_key.columns}
+        changed = {
+            column.name: insert.excluded[column.name]
+            for column in table.columns
+            if column.name not in keys
+        }
+        if table is RECEIPT:
+            # The daily one stays until the next: most receipts come without it.
+            changed["mldsa_receipt"] = sa.case(
+                (sa.func.length(insert.excluded.mldsa_receipt) > 0, insert.excluded.mldsa_receipt),
+                else_=RECEIPT.c.mldsa_receipt,
+            )
+        self._connection.execute(
+            insert.on_conflict_do_update(index_elements=sorted(keys), set_=changed), rows
+        )

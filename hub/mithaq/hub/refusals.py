@@ -1,0 +1,112 @@
+"""Refusals: signed lists of headers that were kept while their bodies were dropped.
+
+An entry that is denied keeps its place, or one refusal would end its stream and with it
+every later withdrawal (PROTOCOL 5.2). The hub signs what it refused, a reader what it
+refused on opening; both say sequence, reason code and the registry size judged by. The
+rule: a list names one stream and one signer, and nothing about a person.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from mithaq.certs.keys import verify_ed25519
+from mithaq.hub.errors import ReceiptRefusedError
+from mithaq.ledger.checkpoint import Signer
+from mithaq.ledger.commitment import lp
+from mithaq.v1 import exchange_pb2
+
+LABEL = b"mithaq/refusals/v1"
+REFUSALS_PER_LIST_MAX = 256
+LISTS_PER_RECEIPT_MAX = 16
+HUB = "hub"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An entry whose body was dropped, by its sequence, and the stable code that says why."""
+
+    sequence: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderRefusals:
+    """A reader's list, its signature verified; the exact bytes go on to the sender."""
+
+    list_bytes: bytes
+
+    @property
+    def list_hash(self) -> bytes:
+        """What keeps one list from being stored twice."""
+        return hashlib.sha256(self.list_bytes).digest()
+
+
+def signed_refusals(
+    refusals: Sequence[Refusal], *, stream_id: bytes, registry_size: int, signer: Signer
+) -> bytes:
+    """Return the hub's signed RefusalList, or nothing where nothing was refused."""
+    if not refusals:
+        return b""
+    message = exchange_pb2.RefusalList(
+        stream_id=stream_id,
+        signer=HUB,
+        refusals=[
+            exchange_pb2.Refusal(
+                sequence=each.sequence, reason=each.reason, registry_size=registry_size
+            )
+            for each in refusals
+        ],
+    )
+    message.signature = signer.sign(signed_bytes(message))
+    return message.SerializeToString(deterministic=True)
+
+
+def signed_bytes(message: exchange_pb2.RefusalList) -> bytes:
+    """Return what a list's signature is over: the list without it, under our label."""
+    bare = exchange_pb2.RefusalList()
+    bare.CopyFrom(message)
+    bare.ClearField("signature")
+    return (
+        LABEL
+        + lp(message.stream_id)
+        + lp(message.signer.encode())
+        + bare.SerializeToString(deterministic=True)
+    )
+
+
+def check_reader_refusals(
+    message: exchange_pb2.RefusalList, *, stream_id: bytes, reader: str, size: int, public: bytes
+) -> ReaderRefusals:
+    """Return a reader's list of refusals below `size`, once its signature has verified.
+
+    Raises:
+        ReceiptRefusedError: another stream or signer, no order, or a sequence beyond `size`.
+        SignatureInvalidError: not signed by the reader's receipt key.
+
+    """
+    if message.stream_id != stream_id or message.signer != reader:
+        raise ReceiptRefusedError("a list of refusals names another stream or signer")
+    sequences = [each.sequence for each in message.refusals]
+    if not 1 <= len(sequences) <= REFUSALS_PER_LIST_MAX:
+        raise ReceiptRefusedError(f"a list has 1 to {REFUSALS_PER_LIST_MAX} refusals")
+    if sequences != sorted(set(sequences)) or sequences[-1] >= size:
+        raise ReceiptRefusedError("refusals are in order and lie below the size that is signed")
+    verify_ed25519(public, signed_bytes(message), message.signature)
+    return ReaderRefusals(message.SerializeToString(deterministic=True))
+
+
+def parse_lists(lists: Iterable[bytes]) -> list[exchange_pb2.RefusalList]:
+    """Return the messages of stored lists; what can't be read is left out."""
+    return [each for each in map(_parsed, lists) if each is not None]
+
+
+def _parsed(list_bytes: bytes) -> exchange_pb2.RefusalList | None:
+    if not list_bytes:
+        return None
+    try:
+        return exchange_pb2.RefusalList.FromString(list_bytes)
+    except DecodeError:
+        return None
