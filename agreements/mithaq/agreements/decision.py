@@ -16,11 +16,14 @@ from mithaq.agreements.categories import CATEGORIES
 from mithaq.agreements.clause import Clause
 from mithaq.agreements.facts import Facts
 from mithaq.agreements.grant import (
+    excluded,
     forbids,
     is_person_like,
+    left,
     never_allowed,
     no_standing,
     not_in_force,
+    not_parties,
     obstacle,
     out_of_time,
     retention_end,
@@ -42,6 +45,7 @@ from mithaq.agreements.vocabulary import (
 
 __all__ = [
     "Decision",
+    "decide_audience",
     "decide_disclosure",
     "decide_header",
     "decide_onward",
@@ -68,21 +72,77 @@ def decide_disclosure(
     created = at if created_at is None else created_at
     reason = (
         no_standing(agreement, status, sender=sender, recipient=recipient, at=at)
-        or out_of_time(facts.expires_at, created_at=created, at=at)
-        or never_allowed(agreement, facts, recipient)
+        or _unfit(agreement, facts, created_at=created, at=at)
+        or excluded(facts, recipient)
     )
     if reason is not None:
         return refused(reason)
     rows = agreement.rows(sender, facts.category)
+    return _by_clauses(
+        rows.permits.get(recipient, ()), rows.denies.get(recipient, ()), facts, created
+    )
+
+
+def decide_audience(
+    agreement: Agreement,
+    *,
+    status: AgreementStatus,
+    facts: Facts,
+    sender: str,
+    at: datetime,
+    created_at: datetime | None = None,
+) -> dict[str, Decision]:
+    """Decide about every other party at once; each decision is that of `decide_disclosure`.
+
+    What is the same for all recipients is asked once, and parties to whom the same
+    clauses apply share a decision: an audience of 31 costs little more than one of 2.
+    """
+    created = at if created_at is None else created_at
+    not_now = not_in_force(agreement, status, at)
+    unfit = _unfit(agreement, facts, created_at=created, at=at)
+    rows = agreement.rows(sender, facts.category)
+    known: dict[tuple[int, int], Decision] = {}
+    decisions: dict[str, Decision] = {}
+    for recipient in (party.member for party in agreement.parties if party.member != sender):
+        reason = (
+            not_now
+            or not_parties(agreement, sender=sender, recipient=recipient)
+            or left(status, sender=sender, recipient=recipient)
+            or unfit
+            or excluded(facts, recipient)
+        )
+        if reason is not None:
+            decisions[recipient] = refused(reason)
+            continue
+        permits, denies = rows.permits.get(recipient, ()), rows.denies.get(recipient, ())
+        # Rows with the same clauses are one tuple (``terms``).
+        key = id(permits), id(denies)
+        if key not in known:
+            known[key] = _by_clauses(permits, denies, facts, created)
+        decisions[recipient] = known[key]
+    return decisions
+
+
+def _unfit(
+    agreement: Agreement, facts: Facts, *, created_at: datetime, at: datetime
+) -> Reason | None:
+    return out_of_time(facts.expires_at, created_at=created_at, at=at) or never_allowed(
+        agreement, facts
+    )
+
+
+def _by_clauses(
+    permits: Iterable[Clause], denies: Iterable[Clause], facts: Facts, created_at: datetime
+) -> Decision:
     forbidding = [
         clause.id
-        for clause in rows.denies.get(recipient, ())
+        for clause in denies
         # A refusal that names roles is about reading.
         if not clause.roles and forbids(clause, facts, facts.purposes)
     ]
     if forbidding:
         return refused(Reason.FORBIDDEN_BY_CLAUSE, *forbidding)
-    return _granted(rows.permits.get(recipient, ()), facts, created)
+    return _granted(permits, facts, created_at)
 
 
 def _granted(permits: Iterable[Clause], facts: Facts, created_at: datetime) -> Decision:
@@ -144,8 +204,8 @@ def decide_reading(
     """Decide whether an officer of the reader may see a record that `sender` disclosed."""
     reason = (
         no_standing(agreement, status, sender=sender, recipient=reader, at=at)
-        or out_of_time(facts.expires_at, created_at=at, at=at)
-        or never_allowed(agreement, facts, reader)
+        or _unfit(agreement, facts, created_at=at, at=at)
+        or excluded(facts, reader)
         or _unfit_for_reading(facts, purpose=purpose, role=role)
     )
     if reason is not None:
@@ -270,8 +330,8 @@ def decide_onward(
     """
     reason = (
         no_standing(agreement, status, sender=sender, recipient=holder, at=at)
-        or out_of_time(facts.expires_at, created_at=at, at=at)
-        or never_allowed(agreement, facts, recipient)
+        or _unfit(agreement, facts, created_at=at, at=at)
+        or excluded(facts, recipient)
     )
     if reason is not None:
         return refused(reason)

@@ -6,14 +6,13 @@ Whom a protected person's record must be kept from is one set of members, withou
 reason why (DOMAIN 4, T10): `members_of_states` makes it.
 """
 
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Any, Final, TypeVar, cast
+from datetime import datetime, timedelta
+from typing import Any, Final
 
+from mithaq.agreements import json_form
 from mithaq.agreements.categories import Category
 from mithaq.agreements.errors import FactsInvalidError
 from mithaq.agreements.terms import Agreement
@@ -32,8 +31,6 @@ ORIGIN_SYSTEM: Final = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
 NECESSITY_LENGTH_MAX: Final = 100_000
 SENTENCE_MONTHS_MAX: Final = 1200
 MEMBER: Final = re.compile(r"[a-z]{2,3}-[a-z0-9][a-z0-9-]{0,29}")
-
-Word = TypeVar("Word", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,154 +86,46 @@ class Facts:
 
     def to_json(self) -> str:
         """Return the one JSON text of these facts, keys sorted."""
-        return json.dumps(
-            {name: _plain(getattr(self, name)) for name in FACT_NAMES},
-            sort_keys=True,
-            separators=(",", ":"),
-        )
+        return json_form.dump(self.to_object())
+
+    def to_object(self) -> dict[str, object]:
+        """Return these facts as a JSON object."""
+        return {name: getattr(self, name) for name in FACT_NAMES}
 
     @classmethod
     def from_json(cls, text: str) -> "Facts":
         """Return the facts of a JSON text; raise FactsInvalidError for anything else."""
-        return facts_of(parse_object(text))
+        return cls.from_object(json_form.parse_object(text))
+
+    @classmethod
+    def from_object(cls, value: dict[str, Any]) -> "Facts":
+        """Return the facts of a JSON object; raise FactsInvalidError for anything else."""
+        json_form.check_keys(value, FACT_NAMES)
+        return cls(**{name: READERS[name](value[name]) for name in FACT_NAMES})
 
 
 FACT_NAMES: Final = tuple(Facts.__dataclass_fields__)
 
-
-def _plain(value: object) -> object:
-    if isinstance(value, frozenset):
-        return sorted(cast("frozenset[str]", value))
-    if isinstance(value, datetime):
-        return format_instant(value)
-    return value
-
-
-def format_instant(instant: datetime) -> str:
-    """Return an instant as 2027-01-01T00:00:00Z, to the microsecond where it has any."""
-    return instant.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
-
-
-def parse_object(text: str) -> dict[str, Any]:
-    """Return a JSON object; raise FactsInvalidError where a key stands twice, or for a list."""
-    try:
-        value = json.loads(text, object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
-        raise FactsInvalidError("the text is no JSON", fix="give it as it was written") from error
-    if not isinstance(value, dict):
-        raise FactsInvalidError("the text is no JSON object", fix="give it as it was written")
-    return cast("dict[str, Any]", value)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise FactsInvalidError("a key stands twice", fix="give it as it was written")
-    return value
-
-
-def facts_of(value: dict[str, Any]) -> Facts:
-    """Return the facts of a JSON object; raise FactsInvalidError for anything else."""
-    check_keys(value, FACT_NAMES)
-    return Facts(
-        category=word(Category, value["category"]),
-        subject_type=word(SubjectType, value["subject_type"]),
-        subject_age=word(SubjectAge, value["subject_age"]),
-        origin_system=text_of(value["origin_system"], ORIGIN_SYSTEM),
-        handling=word(Handling, value["handling"]),
-        purposes=words(Purpose, value["purposes"]),
-        fields=words(RecordField, value["fields"]),
-        expires_at=instant_of(value["expires_at"]),
-        source=word(SourceGrade, value["source"]),
-        information=word(InformationGrade, value["information"]),
-        necessity_length=number_of(value["necessity_length"], NECESSITY_LENGTH_MAX),
-        excluded=None if value["excluded"] is None else members_of(value["excluded"]),
-        offence=None if value["offence"] is None else word(OffenceClass, value["offence"]),
-        max_sentence_months=(
-            None
-            if value["max_sentence_months"] is None
-            else number_of(value["max_sentence_months"], SENTENCE_MONTHS_MAX)
-        ),
-        dual_criminality=_flag_or_none(value["dual_criminality"]),
-        assurances=_flag_or_none(value["assurances"]),
-        partner=flag_of(value["partner"]),
-        onward_consent=flag_of(value["onward_consent"]),
-    )
-
-
-def check_keys(value: dict[str, Any], names: Iterable[str]) -> None:
-    """Raise FactsInvalidError unless the object has exactly these keys."""
-    for name in set(names) ^ set(value):
-        raise FactsInvalidError(
-            f"the key {name!r} is missing or unknown", fix="give the facts as they were written"
-        )
-
-
-def word(words_known: type[Word], value: object) -> Word:
-    """Return a word of the vocabulary."""
-    if isinstance(value, str) and value in words_known.__members__.values():
-        return words_known(value)
-    raise FactsInvalidError(
-        f"a value is no {words_known.__name__}",
-        fix=f"use one of {', '.join(words_known)}",
-    )
-
-
-def words(words_known: type[Word], value: object) -> frozenset[Word]:
-    """Return a set of words of the vocabulary."""
-    return frozenset(word(words_known, item) for item in _list_of(value))
-
-
-def members_of(value: object) -> frozenset[str]:
-    """Return a set of member ids."""
-    return frozenset(text_of(item, MEMBER) for item in _list_of(value))
-
-
-def _list_of(value: object) -> list[object]:
-    if isinstance(value, list):
-        return cast("list[object]", value)
-    raise FactsInvalidError("a set is no JSON list", fix="give the facts as they were written")
-
-
-def text_of(value: object, pattern: re.Pattern[str]) -> str:
-    """Return a text of the given form."""
-    if isinstance(value, str) and pattern.fullmatch(value):
-        return value
-    raise FactsInvalidError("a code is not of its form", fix="give the facts as they were written")
-
-
-def number_of(value: object, limit: int) -> int:
-    """Return a whole number from 0 to a limit."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit:
-        return value
-    raise FactsInvalidError(
-        f"a number is not from 0 to {limit}", fix="give the facts as they were written"
-    )
-
-
-def flag_of(value: object) -> bool:
-    """Return true or false."""
-    if isinstance(value, bool):
-        return value
-    raise FactsInvalidError(
-        "a flag is neither true nor false", fix="give the facts as they were written"
-    )
-
-
-def _flag_or_none(value: object) -> bool | None:
-    return None if value is None else flag_of(value)
-
-
-def instant_of(value: object) -> datetime:
-    """Return an instant written as 2027-01-01T00:00:00Z."""
-    if isinstance(value, str) and value.endswith("Z"):
-        try:
-            return datetime.fromisoformat(value)
-        except ValueError:
-            pass
-    raise FactsInvalidError(
-        "an instant is not of its form", fix="write it like 2027-01-01T00:00:00Z"
-    )
+READERS: Final[dict[str, Callable[[object], Any]]] = {
+    "category": json_form.word(Category),
+    "subject_type": json_form.word(SubjectType),
+    "subject_age": json_form.word(SubjectAge),
+    "origin_system": json_form.text(ORIGIN_SYSTEM),
+    "handling": json_form.word(Handling),
+    "purposes": json_form.set_of(json_form.word(Purpose)),
+    "fields": json_form.set_of(json_form.word(RecordField)),
+    "expires_at": json_form.instant,
+    "source": json_form.word(SourceGrade),
+    "information": json_form.word(InformationGrade),
+    "necessity_length": json_form.number(NECESSITY_LENGTH_MAX),
+    "excluded": json_form.optional(json_form.set_of(json_form.text(MEMBER))),
+    "offence": json_form.optional(json_form.word(OffenceClass)),
+    "max_sentence_months": json_form.optional(json_form.number(SENTENCE_MONTHS_MAX)),
+    "dual_criminality": json_form.optional(json_form.flag),
+    "assurances": json_form.optional(json_form.flag),
+    "partner": json_form.flag,
+    "onward_consent": json_form.flag,
+}
 
 
 def members_of_states(agreement: Agreement, states: Iterable[str]) -> frozenset[str]:

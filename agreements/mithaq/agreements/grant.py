@@ -95,18 +95,23 @@ def out_of_time(
     return Reason.RECORD_EXPIRED if at >= expires_at else None
 
 
-def never_allowed(agreement: Agreement, facts: Facts, recipient: str) -> Reason | None:
-    """Return the rule that refuses these facts whatever the clauses say."""
+def never_allowed(agreement: Agreement, facts: Facts) -> Reason | None:
+    """Return the rule that refuses these facts to everybody, whatever the clauses say."""
     system = facts.origin_system
     if system in agreement.excluded_origin_systems or NEVER.fullmatch(system):
         return Reason.ORIGIN_SYSTEM_EXCLUDED
     if facts.excluded is None:
         return Reason.EXCLUSION_UNKNOWN
-    if recipient in facts.excluded:
-        return Reason.RECIPIENT_EXCLUDED
     if facts.partner and not facts.onward_consent:
         return Reason.ONWARD_CONSENT_MISSING
     return against_category(facts)
+
+
+def excluded(facts: Facts, recipient: str) -> Reason | None:
+    """Return whether the record is kept from this recipient."""
+    if facts.excluded is None or recipient in facts.excluded:
+        return Reason.RECIPIENT_EXCLUDED
+    return None
 
 
 def against_category(facts: Facts) -> Reason | None:

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     RECIPIENT_IS_SENDER = "RECIPIENT_IS_SENDER"
     RECIPIENT_NONE = "RECIPIENT_NONE"
 
+    VERSION_OTHER = "VERSION_OTHER"
     KIND_NOT_ADMITTED = "KIND_NOT_ADMITTED"
     RETURN_NOT_TO_ONE = "RETURN_NOT_TO_ONE"
     CATEGORY_UNKNOWN = "CATEGORY_UNKNOWN"
@@ -89,6 +90,7 @@ PUBLIC_TEXTS: Final[dict[Reason, str]] = {
     Reason.AGREEMENT_ENDED: "The agreement has ended.",
     Reason.AGREEMENT_EXPIRED: "The agreement has ended.",
     Reason.WIND_DOWN_OVER: "The agreement has ended.",
+    Reason.VERSION_OTHER: "Another version of the agreement is in force.",
     Reason.KIND_NOT_ADMITTED: "Entries of this kind are not admitted.",
     Reason.CREATED_IN_FUTURE: "The entry is dated in the future.",
     Reason.RECORD_EXPIRED: "The record has expired.",
@@ -113,6 +115,7 @@ TEXTS: Final[dict[Reason, str]] = {
     Reason.RECIPIENT_LEFT: "The recipient has left the agreement.",
     Reason.RECIPIENT_IS_SENDER: "Sender and recipient are the same member.",
     Reason.RECIPIENT_NONE: "No recipient is named.",
+    Reason.VERSION_OTHER: "The entry names a version of the agreement that is not in force.",
     Reason.KIND_NOT_ADMITTED: "Entries of this kind are not admitted here.",
     Reason.RETURN_NOT_TO_ONE: "A return stream runs to exactly one peer.",
     Reason.CATEGORY_UNKNOWN: "The category is not in the vocabulary.",

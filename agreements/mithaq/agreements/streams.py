@@ -8,11 +8,12 @@ within an agreement is another stream with a smaller audience (DESIGN 5).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from functools import lru_cache
+from typing import Final, TypeVar
 
 from mithaq.agreements.categories import Category
 from mithaq.agreements.clause import Clause
-from mithaq.agreements.decision import decide_disclosure
+from mithaq.agreements.decision import decide_audience
 from mithaq.agreements.errors import PartyUnknownError
 from mithaq.agreements.facts import Facts
 from mithaq.agreements.grant import forbids_header
@@ -23,6 +24,8 @@ from mithaq.agreements.terms import Agreement
 from mithaq.agreements.vocabulary import PartyKind, StreamRole
 
 Word = TypeVar("Word")
+# Plans of agreements that were last asked about; a plan of 32 parties is some 3,000 rows.
+AGREEMENTS_KEPT_MAX: Final = 32
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,18 +38,19 @@ class StreamPlan:
     purposes: tuple[str, ...]
 
 
-def streams_of(agreement: Agreement) -> list[StreamPlan]:
+@lru_cache(maxsize=AGREEMENTS_KEPT_MAX)
+def streams_of(agreement: Agreement) -> tuple[StreamPlan, ...]:
     """Return every stream that the parties open when the agreement becomes active.
 
     For each sender: one for each set of recipients that its clauses give a category,
     the same without any one state, one for each recipient alone, and a return stream
     to each party that a clause links it with.
     """
-    return [
+    return tuple(
         plan
         for sender in sorted(agreement.members)
         for plan in (*_disclosures(agreement, sender), *_returns(agreement, sender))
-    ]
+    )
 
 
 def _disclosures(agreement: Agreement, sender: str) -> list[StreamPlan]:
@@ -136,12 +140,7 @@ def audience_for(
     at: datetime,
 ) -> tuple[tuple[str, ...], dict[str, Decision]]:
     """Return who may be given a record, sorted, and the decision about every other party."""
-    decisions = {
-        recipient: decide_disclosure(
-            agreement, status=status, facts=facts, sender=sender, recipient=recipient, at=at
-        )
-        for recipient in sorted(agreement.members - {sender})
-    }
+    decisions = decide_audience(agreement, status=status, facts=facts, sender=sender, at=at)
     allowed = tuple(recipient for recipient, decision in decisions.items() if decision.allowed)
     return allowed, decisions
 
@@ -156,8 +155,12 @@ def streams_for(
     """
     missing = set(recipients)
     chosen: list[StreamPlan] = []
-    plans = sorted(_disclosures(agreement, sender), key=_by_size)
-    for plan in plans:
+    plans = (
+        plan
+        for plan in streams_of(agreement)
+        if plan.sender == sender and plan.role is StreamRole.DISCLOSURE
+    )
+    for plan in sorted(plans, key=_by_size):
         if missing.issuperset(plan.audience):
             chosen.append(plan)
             missing.difference_update(plan.audience)

@@ -58,11 +58,11 @@ class Agreement:
     excluded_origin_systems: frozenset[str] = ORIGIN_SYSTEMS_NEVER
     origin_state_rule: OriginStateRule = OriginStateRule.PROTECTED
     log_retention_days: int = LOG_RETENTION_DAYS
-    members: frozenset[str] = field(init=False, compare=False, repr=False)
-    _encoded: bytes = field(init=False, compare=False, repr=False)
-    _hash: bytes = field(init=False, compare=False, repr=False)
+    members: frozenset[str] = field(init=False, repr=False)
+    _encoded: bytes = field(init=False, repr=False)
+    _hash: bytes = field(init=False, repr=False)
     _rows: dict[tuple[str, str], ClauseRows] = field(
-        init=False, compare=False, repr=False, default_factory=dict[tuple[str, str], ClauseRows]
+        init=False, repr=False, default_factory=dict[tuple[str, str], ClauseRows]
     )
 
     def __post_init__(self) -> None:
@@ -78,6 +78,13 @@ class Agreement:
         object.__setattr__(self, "members", frozenset(party.member for party in self.parties))
         object.__setattr__(self, "_encoded", encoded)
         object.__setattr__(self, "_hash", hashlib.sha256(encoded).digest())
+
+    def __eq__(self, other: object) -> bool:
+        # The bytes say all there is, and are compared in one go.
+        return isinstance(other, Agreement) and self._encoded == other._encoded
+
+    def __hash__(self) -> int:
+        return hash(self._hash)
 
     @classmethod
     def from_bytes(cls, encoded: bytes) -> "Agreement":
@@ -169,7 +176,12 @@ def _rows_of(agreement: Agreement, *, sender: str, category: str) -> ClauseRows:
 
 
 def _frozen(rows: dict[str, list[Clause]]) -> dict[str, tuple[Clause, ...]]:
-    return {recipient: tuple(clauses) for recipient, clauses in rows.items()}
+    """Return the rows as tuples; recipients with the same clauses share one."""
+    shared: dict[tuple[str, ...], tuple[Clause, ...]] = {}
+    return {
+        recipient: shared.setdefault(tuple(clause.id for clause in clauses), tuple(clauses))
+        for recipient, clauses in rows.items()
+    }
 
 
 def _check_consistent(agreement: Agreement) -> None:
