@@ -13,7 +13,12 @@ from enum import StrEnum
 from typing import Final
 
 from mithaq.ledger.checkpoint import Checkpoint, encode_checkpoint_text
-from mithaq.ledger.errors import NoteFormatError, SignatureMissingError, TimestampError
+from mithaq.ledger.errors import (
+    NameFormatError,
+    NoteFormatError,
+    SignatureMissingError,
+    TimestampError,
+)
 from mithaq.ledger.instants import from_posix, is_whole, posix_seconds
 from mithaq.ledger.keytypes import (
     KEY_ID_SIZE_BYTES,
@@ -44,10 +49,17 @@ class Role(StrEnum):
 
 
 def cosigner_name(federation: str, role: Role | str, member: str) -> str:
-    """Return ``<federation>/<role>/<member or hub>``, the key name of a cosigner."""
+    """Return ``<federation>/<role>/<member or hub>``, the key name of a cosigner.
+
+    Raises:
+        NameFormatError: a part is not of its form, so that the name could be another's.
+
+    """
     check_federation(federation)
     check_party(member)
-    return f"{federation}/{Role(role)}/{member}"
+    if role not in set(Role):
+        raise NameFormatError("a cosigner's role is held, opened, witness or hub")
+    return f"{federation}/{role}/{member}"
 
 
 @dataclass(frozen=True, slots=True)
