@@ -15,6 +15,9 @@ EXIT_DENIED = 5
 EXIT_VERIFICATION = 8
 EXIT_INTERRUPTED = 130
 
+# For whoever mends the program: a traceback may hold what an error message may not.
+TRACEBACK_VARIABLE = "MITHAQ_DEBUG_TRACEBACK"
+
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
@@ -54,16 +57,18 @@ def _shown(error: BaseException) -> _Shown:
             "MQ-INTERNAL",
             f"an unexpected {type(error).__name__}",
             "this is a fault in the program",
-            "run again with MITHAQ_DEBUG_TRACEBACK=1 and report it",
+            f"run again with {TRACEBACK_VARIABLE}=1 and report it",
             EXIT_FAILED,
         )
     # Imported here: only an error needs to know gRPC's status codes.
     from mithaq.service.exit_codes import exit_code_of
 
+    message = str(getattr(error, "public_message", "") or error)
+    why = str(getattr(error, "why", "") or "")
     return _Shown(
         code,
-        str(getattr(error, "public_message", "") or error),
-        str(getattr(error, "why", "") or ""),
+        message,
+        "" if why == message else why,
         str(getattr(error, "fix", "") or ""),
         int(exit_code_of(error)),
     )

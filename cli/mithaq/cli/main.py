@@ -6,11 +6,13 @@ Exit codes: 0 ok, 2 usage, 3 configuration, 4 identity, 5 denied by agreement,
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 
 import click
 
-from mithaq.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, describe
+from mithaq.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, TRACEBACK_VARIABLE, describe
 from mithaq.cli.lazy import LazyCommand, LazyGroup
 
 
@@ -116,6 +118,8 @@ def run(arguments: list[str]) -> int:
         click.echo("stopped", err=True)
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 (the one place where errors end)
+        if os.environ.get(TRACEBACK_VARIABLE):
+            traceback.print_exception(error)
         text, exit_code = describe(error)
         click.echo(text, err=True)
         return exit_code

@@ -1,0 +1,131 @@
+"""The registrar's process: database, clock, local API, and the connection to the hub."""
+
+import asyncio
+import random
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from mithaq.certs.errors import UnknownMemberError
+from mithaq.registrar.config import CONFIG_FILE, RegistrarConfig
+from mithaq.registrar.founding import OWNER, Places
+from mithaq.registrar.link import HubLink
+from mithaq.registrar.office import Office, utc_now
+from mithaq.registrar.trust_service import TrustService
+from mithaq.service import logging as log_lines
+from mithaq.service.channel import open_channel
+from mithaq.service.config import load
+from mithaq.service.errors import RemoteError
+from mithaq.service.health import HealthServer
+from mithaq.service.identity import LiveCalls
+from mithaq.service.interceptor import CallInterceptor
+from mithaq.service.local_api import LocalApi
+from mithaq.service.logging import declare, logger
+from mithaq.service.metrics import CallMetrics
+from mithaq.service.reconnect import Backoff, keep_connected
+from mithaq.service.run import run
+from mithaq.service.server import add_health_and_reflection, bind, build_server, drain_and_stop
+from mithaq.service.tls import ReloadedFiles, channel_credentials, server_credentials
+from mithaq.store.engine import open_database
+from mithaq.store.migrations import upgrade
+from mithaq.v1 import exchange_pb2_grpc, trust_pb2, trust_pb2_grpc
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+STOP_SECONDS: Final = 3.0
+HUB_WAIT_SECONDS: Final = 0.2
+
+STARTED: Final = declare("registrar started", "federation", "port", "size")
+HUB_LOST: Final = declare("hub not reached", "code")
+
+
+def run_registrar(folder: Path) -> int:
+    """Run the registrar of a folder until it is asked to stop; return the exit code."""
+    log_lines.configure("registrar")
+    config = load(RegistrarConfig, file=folder / CONFIG_FILE).value
+    return run(lambda stop: serve(config, stop))
+
+
+async def serve(config: RegistrarConfig, stop: asyncio.Event) -> int:
+    """Serve until `stop` is set."""
+    database = open_database(config.database)
+    try:
+        database.hold_exclusively()
+        upgrade(database, MIGRATIONS)
+        office = Office.open(config, database, now=utc_now)
+        await office.keep_time()
+        await _serve(config, office, stop)
+    finally:
+        database.close()
+    return 0
+
+
+async def _serve(config: RegistrarConfig, office: Office, stop: asyncio.Event) -> None:
+    metrics, live = CollectorRegistry(), LiveCalls()
+    places = Places(config.directory)
+    api = LocalApi(places.local, config.federation, OWNER)
+    # Whoever holds a certificate of the registrar's own authority may call: what widens
+    # needs administrators' signatures anyway, and those are not here.
+    interceptor = CallInterceptor(
+        lookup=lambda _fingerprint: OWNER, live=live, metrics=CallMetrics(metrics)
+    )
+    server = build_server([interceptor])
+    trust_pb2_grpc.add_TrustServiceServicer_to_server(TrustService(office), server)
+    name = trust_pb2.DESCRIPTOR.services_by_name["TrustService"].full_name
+    add_health_and_reflection(server, [name])
+    port = bind(server, config.local_listen, server_credentials(ReloadedFiles(api.tls_files())))
+    health = HealthServer(metrics=metrics, checks=lambda: {"registry": True})
+    await server.start()
+    await health.start(config.metrics_port)
+    logger().info(STARTED, federation=config.federation, port=port, size=office.log.registry.size)
+    tasks = [
+        asyncio.create_task(_keep_time(config, office)),
+        asyncio.create_task(_keep_linked(places, office)),
+    ]
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopped}:
+            task.result()
+    finally:
+        for task in (stopped, *tasks):
+            task.cancel()
+        await asyncio.gather(stopped, *tasks, return_exceptions=True)
+        await drain_and_stop(
+            server, live, retry_after=timedelta(seconds=1), grace=timedelta(seconds=STOP_SECONDS)
+        )
+        await health.stop()
+
+
+async def _keep_time(config: RegistrarConfig, office: Office) -> None:
+    while True:
+        await office.keep_time()
+        await asyncio.sleep(min(config.checkpoint_seconds, 60.0) / 4)
+
+
+async def _keep_linked(places: Places, office: Office) -> None:
+    while not _has_hub(office):
+        await office.wait_for(lambda: _has_hub(office), seconds=HUB_WAIT_SECONDS)
+
+    async def session() -> None:
+        credentials = channel_credentials(places.tls.read())
+        async with open_channel(office.log.registry.hub.exchange_address, credentials) as channel:
+            await HubLink(office, exchange_pb2_grpc.OrderingServiceStub(channel)).run()
+
+    await keep_connected(
+        session,
+        backoff=Backoff(random.random, longest=timedelta(seconds=5)),
+        failed=_note_failure,
+    )
+
+
+def _has_hub(office: Office) -> bool:
+    try:
+        return office.log.registry.hub is not None
+    except UnknownMemberError:
+        return False
+
+
+def _note_failure(error: RemoteError) -> None:
+    logger().warning(HUB_LOST, code=error.code)

@@ -1,0 +1,137 @@
+"""The registrar's connection to the hub: entries and time out, submissions in.
+
+The registrar dials the hub as a node does. The hub orders nothing and stamps
+nothing: it takes what is handed to it, and says how far it and each node are.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from mithaq.certs.authority import IssuedCertificate
+from mithaq.certs.errors import TrustError
+from mithaq.certs.registrar import Decision, Step
+from mithaq.ledger.errors import LedgerError
+from mithaq.registrar.office import Office
+from mithaq.service.logging import declare, logger
+from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
+
+ENTRIES_PER_MESSAGE: Final = 64
+IDLE_SECONDS: Final = 5.0
+HUB: Final = "hub"
+
+SUBMISSION_REFUSED: Final = declare("submission refused", "code")
+
+
+class HubLink:
+    """One connection to the hub, until it ends."""
+
+    def __init__(self, office: Office, stub: "exchange_pb2_grpc.OrderingServiceAsyncStub") -> None:
+        self._office = office
+        self._stub = stub
+        self._hub_size: int | None = None
+        self._taken: list[int] = []
+        self._sent_note = b""
+        self._sent_decisions: set[bytes] = set()
+
+    async def run(self) -> None:
+        """Hand over and take until the hub ends the call."""
+        call = self._stub.Order(self._requests())
+        try:
+            async for response in call:
+                await self._take(response)
+        finally:
+            call.cancel()
+
+    async def _requests(self) -> AsyncIterator[exchange_pb2.OrderRequest]:
+        # The first message says nothing but that we are here; the answer says how far the hub is.
+        yield exchange_pb2.OrderRequest()
+        while True:
+            await self._office.wait_for(self._something_to_say, seconds=IDLE_SECONDS)
+            if self._something_to_say():
+                yield await self._next_request()
+
+    def _something_to_say(self) -> bool:
+        if self._hub_size is None:
+            return False
+        log = self._office.log
+        note = log.registry.checkpoint
+        return bool(
+            self._taken
+            or self._hub_size < log.registry.size
+            or (note is not None and note.note_bytes != self._sent_note)
+            or log.state.decisions.keys() - self._sent_decisions
+        )
+
+    async def _next_request(self) -> exchange_pb2.OrderRequest:
+        registry = self._office.log.registry
+        start = self._hub_size or 0
+        end = min(registry.size, start + ENTRIES_PER_MESSAGE)
+        signed = registry.checkpoint
+        note = signed.note_bytes if signed is not None and signed.checkpoint.size == end else b""
+        decisions = [
+            self._office.log.state.decisions[request]
+            for request in self._office.log.state.decisions.keys() - self._sent_decisions
+        ]
+        taken, self._taken = self._taken, []
+        leaves = await self._office.leaves(start, end) if start < end else []
+        self._hub_size = end
+        self._sent_note = note or self._sent_note
+        self._sent_decisions.update(each.request_hash for each in decisions)
+        return exchange_pb2.OrderRequest(
+            registry=exchange_pb2.FollowResponse(
+                first_index=start, entries=leaves, checkpoint=note
+            ),
+            taken=taken,
+            decisions=[_decision(each) for each in decisions],
+        )
+
+    async def _take(self, response: exchange_pb2.OrderResponse) -> None:
+        if self._hub_size is None:
+            self._hub_size = response.registry_size
+        self._office.hub_size = response.registry_size
+        self._office.verified[HUB] = response.registry_size
+        for each in response.verified:
+            self._office.verified[each.member] = each.size
+        for submission in response.submissions:
+            await self._take_submission(submission)
+        await self._office.wake()
+
+    async def _take_submission(self, submission: exchange_pb2.Submission) -> None:
+        at = self._office.now()
+        try:
+            if submission.WhichOneof("item") == "enrolment":
+                await self._office.act(
+                    lambda log: (None, log.take_enrolment(submission.enrolment, at=at))
+                )
+            else:
+                await self._office.act(lambda log: (None, log.take_entry(submission.entry, at=at)))
+        except (TrustError, LedgerError) as error:
+            logger().warning(SUBMISSION_REFUSED, code=error.code)
+            await self._refuse(submission, error.code)
+        self._taken.append(submission.number)
+
+    async def _refuse(self, submission: exchange_pb2.Submission, code: str) -> None:
+        if submission.WhichOneof("item") != "enrolment":
+            return
+        request_hash = hashlib.sha256(submission.enrolment).digest()
+        if request_hash in self._office.log.state.decisions:
+            return
+        decision = Decision(request_hash, approved=False, reason=code)
+        await self._office.act(lambda _log: (None, Step(decision=decision)))
+
+
+def _decision(decision: Decision) -> exchange_pb2.EnrolmentDecision:
+    chain = IssuedCertificate(decision.certificate).pem.decode() if decision.certificate else ""
+    return exchange_pb2.EnrolmentDecision(
+        request_hash=decision.request_hash,
+        approved=decision.approved,
+        certificate_chain=chain,
+        reason=decision.reason,
+    )
+
+
+async def forever() -> None:
+    """Wait without end; for tasks that only cancellation stops."""
+    await asyncio.Event().wait()
