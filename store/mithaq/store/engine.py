@@ -32,6 +32,7 @@ PAGE_SIZE_BYTES = 16_384
 BUSY_TIMEOUT_MS = 5_000
 WRITER_CACHE_KIB = 64 * 1024
 CONNECT_TIMEOUT_S = 5
+AFTER_COMMIT = "mithaq_after_commit"
 # One writer per database, named by a constant: "mithaq" as an integer.
 ADVISORY_LOCK = int.from_bytes(b"mithaq", "big")
 
@@ -104,10 +105,15 @@ class Database:
     def _run_write(self, act: Callable[[sa.Connection], T]) -> T:
         self._in_writer.active = True
         try:
+            after: list[Callable[[], None]] = []
             with self._writer.begin() as connection:
-                return act(connection)
+                result = act(connection.execution_options(**{AFTER_COMMIT: after}))
+            for action in after:
+                action()
         except (DBAPIError, OSError) as error:
             raise stored_as(error) from None
+        else:
+            return result
         finally:
             self._in_writer.active = False
 
@@ -192,6 +198,14 @@ def parse_url(url: str) -> sa.URL:
     if address.get_backend_name() == "postgresql":
         return address.set(drivername="postgresql+psycopg")
     raise DatabaseUrlError(f"{address.get_backend_name()} is not supported")
+
+
+def after_commit(connection: sa.Connection, action: Callable[[], None]) -> None:
+    """Run `action` in the writer thread once the write of this connection is durable.
+
+    It runs before any other write and must not raise; a write that fails forgets it.
+    """
+    connection.get_execution_options()[AFTER_COMMIT].append(action)
 
 
 def bulk_insert(

@@ -16,6 +16,8 @@ class StoreError(Exception):
     public_message: ClassVar[str] = "The store failed."
     fix: ClassVar[str] = "See this server's log for the reference, then ask its operator."
     retryable: ClassVar[bool] = False
+    # The name of PROTOCOL 6 that the fault raises, where it accuses somebody.
+    alarm: ClassVar[str | None] = None
 
 
 class DatabaseUrlError(StoreError):
@@ -128,3 +130,50 @@ class LogRangeError(StoreError):
     grpc_status = "OUT_OF_RANGE"
     public_message = "The log does not hold the entries asked for."
     fix = "Ask for entries from 0 up to, not including, the log's size."
+
+
+class AuditFormatError(StoreError):
+    """Bytes are not an audit entry in its one spelling, or an entry goes beyond a limit."""
+
+    code = "MQ-AUDIT-FORMAT"
+    grpc_status = "INVALID_ARGUMENT"
+    public_message = "An audit entry is not of its form."
+    fix = "Shorten or correct the field named; entries of another version need that version."
+
+
+class AuditShortenedError(StoreError):
+    """An audit log is shorter than, or another than, what a witness saw of it."""
+
+    code = "MQ-AUDIT-SHORTENED"
+    alarm = "audit shorter than witnessed"
+    grpc_status = "DATA_LOSS"
+    public_message = "The audit log is shorter than what was witnessed."
+    fix = "Keep the database as evidence; restore the newer one, or continue under the next origin."
+
+
+class WitnessConflictError(StoreError):
+    """A checkpoint does not continue the last one that was cosigned here.
+
+    `known_size` is the size last cosigned; `known_note` its signed note, which beside
+    the refused one shows what is wrong.
+    """
+
+    code = "MQ-WITNESS-CONFLICT"
+    alarm = "witness conflict"
+    grpc_status = "FAILED_PRECONDITION"
+    public_message = "The checkpoint does not continue the last one cosigned here."
+    fix = "Prove consistency from the size that the witness knows."
+
+    def __init__(self, message: str, *, known_size: int, known_note: bytes) -> None:
+        super().__init__(message)
+        self.known_size = known_size
+        self.known_note = known_note
+
+
+class BundleInvalidError(StoreError):
+    """An audit bundle does not prove what it claims."""
+
+    code = "MQ-AUDIT-BUNDLE"
+    grpc_status = "INVALID_ARGUMENT"
+    public_message = "The audit bundle does not verify."
+    fix = "Ask its owner for a new export, and check which registry the keys were taken from."

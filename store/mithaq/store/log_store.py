@@ -406,6 +406,22 @@ def pages_from(connection: sa.Connection, log: int, start: int = 0) -> Iterator[
     return _unpacked_pages(connection, log, start, unpack=leaves_of)
 
 
+def leaves_backwards(connection: sa.Connection, log: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the entries below index `end` with their indexes, the last first."""
+    wanted = (
+        _PAGES.where(LOG_PAGE.c.start < end)
+        .order_by(None)
+        .order_by(LOG_PAGE.c.start.desc())
+        .execution_options(yield_per=PAGES_AT_ONCE)
+    )
+    with connection.execute(wanted, {"log": log}) as found:
+        for page in found:
+            leaves = leaves_of(page.packing, page.payload)
+            last = min(len(leaves), end - page.start)
+            for offset in range(last - 1, -1, -1):
+                yield page.start + offset, leaves[offset]
+
+
 def recompute_frontier(connection: sa.Connection, log: int) -> Frontier:
     """Return the frontier over the entries as they are stored, and over nothing else.
 

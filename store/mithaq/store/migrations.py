@@ -89,14 +89,6 @@ def shared_tables_v1(op: Operations) -> None:
         sa.Column("note", sa.LargeBinary(), nullable=False),
         sa.Column("cosignature", sa.Text(), nullable=False),
     )
-    op.create_table(
-        "audit_act",
-        sa.Column("log_no", sa.BigInteger(), primary_key=True, autoincrement=False),
-        sa.Column("entry_index", sa.BigInteger(), primary_key=True, autoincrement=False),
-        sa.Column("at_us", sa.BigInteger(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("operation", sa.SmallInteger(), nullable=False),
-    )
 
 
 def _create_log_tables(op: Operations) -> None:

@@ -3,7 +3,7 @@
 Logs are stored as they were appended: one row of packed entries per append, tiles of
 256 hashes, and one row per log that says how far it is. Migrations make these tables;
 a test holds both to each other. Hot paths use `Table.__table__` through Core, admin
-and reading may use the models. Times ending in `_us` are microseconds since 1970.
+and reading may use the models.
 """
 
 from typing import Any, cast
@@ -82,21 +82,8 @@ class LogWitness(SQLModel, table=True):
     cosignature: str = Field(sa_column=Column(Text, nullable=False))
 
 
-class AuditAct(SQLModel, table=True):
-    """Where to look in an audit log; what counts is the entry in the log itself."""
-
-    __tablename__ = "audit_act"  # pyright: ignore[reportAssignmentType]
-
-    log_no: int = Field(sa_column=number(key=True))
-    entry_index: int = Field(sa_column=number(key=True))
-    at_us: int = Field(sa_column=number())
-    actor: str = Field(sa_column=Column(Text, nullable=False))
-    operation: int = Field(sa_column=Column(SmallInteger, nullable=False))
-
-
 LOG = table_of(Log)
 LOG_PAGE = table_of(LogPage)
 LOG_TILE = table_of(LogTile)
 LOG_WITNESS = table_of(LogWitness)
-AUDIT_ACT = table_of(AuditAct)
-SHARED_TABLES = (LOG, LOG_PAGE, LOG_TILE, LOG_WITNESS, AUDIT_ACT)
+SHARED_TABLES = (LOG, LOG_PAGE, LOG_TILE, LOG_WITNESS)
