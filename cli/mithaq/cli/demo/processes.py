@@ -6,6 +6,7 @@ its health port says so, and the demo ends only processes that it started.
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -48,6 +49,8 @@ class Process:
     arguments: Sequence[str]
     log_file: Path
     metrics_port: int
+    # Settings (MITHAQ_…) beside those of this process.
+    environment: dict[str, str] = field(default_factory=dict[str, str])
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -64,6 +67,7 @@ class Process:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, **self.environment},
             )
 
     def wait_ready(self) -> None:
