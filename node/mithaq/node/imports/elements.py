@@ -59,8 +59,8 @@ def read_elements(chunks: Iterable[bytes], entry_tags: Collection[str]) -> Itera
 
     Raises ListError where the file is not well-formed, not whole, or forbidden.
     """
-    events = _Events(frozenset(entry_tags))
     parser = DefusedExpatParser(forbid_dtd=True)
+    events = _Events(frozenset(entry_tags), parser)
     parser.setContentHandler(events)
     size = 0
     for chunk in chunks:
@@ -72,6 +72,9 @@ def read_elements(chunks: Iterable[bytes], entry_tags: Collection[str]) -> Itera
         _feed(parser, chunk)
         yield from events.taken()
     _feed(parser, None)
+    if not events.began:
+        # The parser takes an empty file for a whole one.
+        raise ListMalformedError("the file is empty", line=1)
     yield from events.taken()
 
 
@@ -97,24 +100,21 @@ def _feed(parser: DefusedExpatParser, chunk: bytes | None) -> None:
 class _Events(ContentHandler):
     """Builds the tree of the entry that is being read, and no other."""
 
-    def __init__(self, entry_tags: frozenset[str]) -> None:
+    def __init__(self, entry_tags: frozenset[str], position: Locator) -> None:
         super().__init__()
         self._entry_tags = entry_tags
+        self._position = position
+        self.began = False
         self._ready: list[Root | Element] = []
         self._open: list[Element] = []
         self._depth = 0
         self._chars = 0
         self._elements = 0
-        self._position: Locator | None = None
-
-    def setDocumentLocator(self, locator: Locator) -> None:  # noqa: N802  SAX's name
-        """Take what tells the line."""
-        self._position = locator
 
     @property
     def line(self) -> int:
         """The line that is being read, from 1."""
-        return (self._position.getLineNumber() if self._position else None) or 1
+        return self._position.getLineNumber() or 1
 
     def taken(self) -> list[Root | Element]:
         """Return what has been read to its end since the last call."""
@@ -125,6 +125,7 @@ class _Events(ContentHandler):
         """Open an element."""
         self._depth += 1
         if self._depth == 1:
+            self.began = True
             self._ready.append(Root(name, dict(attrs.items()), self.line))
         elif self._open or name in self._entry_tags:
             self._begin(name, tuple(attrs.keys()))

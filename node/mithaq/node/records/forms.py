@@ -34,7 +34,8 @@ from mithaq.v1.subject_pb2 import (
     PartialDate,
 )
 
-WIDTH_CHARS: Final = 100
+# Lines are never folded: the library loses blanks where it folds at two of them.
+_WIDTH_CHARS: Final = 2**20
 _INSTANTS: Final = frozenset(
     {
         "created_at",
@@ -72,7 +73,7 @@ def load(text: str) -> Record:
 def dump(record: Record) -> str:
     """Return the text of an alert, to be read by people and by `load`."""
     yaml: Any = YAML()
-    yaml.width = WIDTH_CHARS
+    yaml.width = _WIDTH_CHARS
     yaml.allow_unicode = True
     stream = io.StringIO()
     yaml.dump(_table(record.alert), stream)
