@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mithaq.ledger.errors import NoteFormatError, SignatureInvalidError
+from mithaq.ledger.errors import NoteFormatError, PublicKeyError, SignatureInvalidError
 from mithaq.ledger.keytypes import KeyType, key_id, verify_signature
 from mithaq.ledger.note import (
     NOTE_SIZE_BYTES_MAX,
@@ -257,52 +257,5 @@ def test_the_c2sp_example_key_spells_itself() -> None:
     ],
 )
 def test_a_verifier_key_has_no_other_spelling(text: str) -> None:
-    with pytest.raises(NoteFormatError):
+    with pytest.raises((NoteFormatError, PublicKeyError)):
         VerifierKey.parse(text)
-
-
-@pytest.mark.parametrize("size", [0, 31, 33, 1312])
-def test_a_public_key_has_the_size_of_its_type(size: int) -> None:
-    with pytest.raises(NoteFormatError, match="size"):
-        VerifierKey("name", KeyType.ED25519, bytes(size))
-    with pytest.raises(NoteFormatError, match="bytes"):
-        key_id("name", KeyType.ED25519, bytes(size))
-
-
-def test_one_key_under_two_types_has_two_ids() -> None:
-    ids = {
-        key_id("name", each, LOG_ED25519.public)
-        for each in (KeyType.ED25519, KeyType.ED25519_COSIGNATURE)
-    }
-    assert len(ids) == 2
-
-
-@pytest.mark.parametrize(
-    ("key_type", "signer"),
-    [
-        (KeyType.ED25519, LOG_ED25519),
-        (KeyType.ED25519_COSIGNATURE, LOG_ED25519),
-        (KeyType.MLDSA44_COSIGNATURE, LOG_MLDSA),
-    ],
-)
-@pytest.mark.parametrize("wrong", ["signature", "message", "size", "empty"])
-def test_a_signature_that_is_not_the_key_s_is_refused(
-    key_type: KeyType, signer: object, wrong: str
-) -> None:
-    assert isinstance(signer, type(LOG_ED25519) | type(LOG_MLDSA))
-    signature = signer.sign(b"message")
-    verify_signature(key_type, signer.public, signature=signature, message=b"message")
-    changed = {
-        "signature": bytes((signature[0] ^ 1,)) + signature[1:],
-        "message": signature,
-        "size": signature[:-1],
-        "empty": b"",
-    }[wrong]
-    message = b"another" if wrong == "message" else b"message"
-    with pytest.raises(SignatureInvalidError):
-        verify_signature(key_type, signer.public, signature=changed, message=message)
-
-
-def test_a_public_key_of_another_size_verifies_nothing() -> None:
-    with pytest.raises(SignatureInvalidError):
-        verify_signature(KeyType.ED25519, b"short", signature=bytes(64), message=b"message")

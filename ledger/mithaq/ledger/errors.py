@@ -59,6 +59,13 @@ class TimestampError(LedgerError):
     public_message = "The time in the signed data is not of its form."
 
 
+class PublicKeyError(LedgerError):
+    """A public key has not the size of its type, or is one under which anything verifies."""
+
+    code = "MQ-LEDGER-KEY"
+    public_message = "A public key is not of its form or proves nothing."
+
+
 class SignatureMissingError(LedgerError):
     """A signature that the rules demand is not there."""
 

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
-from mithaq.ledger.errors import NoteFormatError, SignatureInvalidError
+from mithaq.ledger.errors import PublicKeyError, SignatureInvalidError
 
 KEY_ID_SIZE_BYTES: Final = 4
 # Loaded public keys are kept: loading an ML-DSA-44 key costs 11 µs each time.
@@ -55,17 +55,45 @@ SIGNATURE_SIZE_BYTES: Final = {
 }
 
 
+# The y of every Ed25519 point whose order divides 8 (RFC 8032, 5.1, gives the curve).
+# Under such a key one signature verifies for many messages, so it would prove none of them.
+_FIELD_PRIME: Final = 2**255 - 19
+_ORDER_8_Y: Final = int.from_bytes(
+    bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"
+)
+_SMALL_ORDER_Y: Final = frozenset((0, 1, _FIELD_PRIME - 1, _ORDER_8_Y, _FIELD_PRIME - _ORDER_8_Y))
+_Y_MASK: Final = 2**255 - 1
+
+
+def check_public_key(key_type: KeyType, public_key: bytes) -> None:
+    """Refuse a public key that could not bind its owner to what it signs.
+
+    OpenSSL takes Ed25519 keys of small order, and encodings beyond the field; both are
+    refused here, wherever a key is named, taken into a registry or verified with.
+
+    Raises:
+        PublicKeyError: not the size of its type, of small order, or not canonical.
+
+    """
+    if len(public_key) != PUBLIC_KEY_SIZE_BYTES[key_type]:
+        raise PublicKeyError(
+            f"a public key of type {key_type:#04x} has not {len(public_key)} bytes"
+        )
+    if key_type is KeyType.MLDSA44_COSIGNATURE:
+        return
+    y = int.from_bytes(public_key, "little") & _Y_MASK
+    if y >= _FIELD_PRIME or y in _SMALL_ORDER_Y:
+        raise PublicKeyError("an Ed25519 public key is of small order or not canonical")
+
+
 def key_id(name: str, key_type: KeyType, public_key: bytes) -> bytes:
     """Return the 4-byte C2SP key id of a key under a name.
 
     Raises:
-        NoteFormatError: the public key has not the size of its type.
+        PublicKeyError: a key that ``check_public_key`` refuses.
 
     """
-    if len(public_key) != PUBLIC_KEY_SIZE_BYTES[key_type]:
-        raise NoteFormatError(
-            f"a public key of type {key_type:#04x} has not {len(public_key)} bytes"
-        )
+    check_public_key(key_type, public_key)
     named = name.encode() + b"\n" + bytes((key_type,)) + public_key
     return hashlib.sha256(named).digest()[:KEY_ID_SIZE_BYTES]
 
@@ -76,7 +104,7 @@ def verify_signature(
     """Raise SignatureInvalidError unless the signature is this key's over this message."""
     try:
         _loaded(key_type, public_key).verify(signature, message)
-    except (InvalidSignature, ValueError) as fault:
+    except (InvalidSignature, PublicKeyError) as fault:
         raise SignatureInvalidError(
             f"a signature of type {key_type:#04x} does not verify"
         ) from fault
@@ -84,6 +112,7 @@ def verify_signature(
 
 @lru_cache(maxsize=_LOADED_KEYS_MAX)
 def _loaded(key_type: KeyType, public_key: bytes) -> Ed25519PublicKey | MLDSA44PublicKey:
+    check_public_key(key_type, public_key)
     if key_type is KeyType.MLDSA44_COSIGNATURE:
         return MLDSA44PublicKey.from_public_bytes(public_key)
     return Ed25519PublicKey.from_public_bytes(public_key)

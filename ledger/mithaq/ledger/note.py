@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mithaq.ledger.errors import NoteFormatError
-from mithaq.ledger.keytypes import KEY_ID_SIZE_BYTES, PUBLIC_KEY_SIZE_BYTES, KeyType, key_id
+from mithaq.ledger.keytypes import KEY_ID_SIZE_BYTES, KeyType, check_public_key, key_id
 
 NOTE_SIZE_BYTES_MAX: Final = 1 << 20
 SIGNATURES_PER_NOTE_MAX: Final = 256
@@ -168,8 +168,7 @@ class VerifierKey:
     def __post_init__(self) -> None:
         """Refuse a name or a key that no vkey can hold."""
         check_key_name(self.name)
-        if len(self.public_key) != PUBLIC_KEY_SIZE_BYTES[self.key_type]:
-            raise NoteFormatError("a public key has not the size of its type")
+        check_public_key(self.key_type, self.public_key)
 
     @property
     def key_id(self) -> bytes:
@@ -187,6 +186,7 @@ class VerifierKey:
         Raises:
             NoteFormatError: not of its form, a type that this project does not use, or a
                 key id that the name and key do not give.
+            PublicKeyError: a key that ``check_public_key`` refuses.
 
         """
         name, _, rest = text.partition("+")
