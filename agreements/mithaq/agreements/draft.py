@@ -68,14 +68,9 @@ AT_RISK: Final = frozenset(
     }
 )
 CARE_PURPOSES: Final = frozenset(
-    {
-        P.BORDER_CONTROL,
-        P.MISSING_PERSONS,
-        P.CHILD_PROTECTION,
-        P.VICTIM_PROTECTION,
-        P.VICTIM_IDENTIFICATION,
-    }
+    {P.BORDER_CONTROL, P.MISSING_PERSONS, P.CHILD_PROTECTION, P.VICTIM_PROTECTION}
 )
+MISSING_PURPOSES: Final = CARE_PURPOSES | {P.VICTIM_IDENTIFICATION}
 GATE: Final = OffenceGate(
     max_sentence_months_min=12,
     excluded=frozenset(
@@ -155,7 +150,7 @@ def _among_states(states: frozenset[str]) -> tuple[Clause, ...]:
             "Missing persons and bodies without a name",
             senders=states,
             categories=MISSING,
-            purposes=CARE_PURPOSES,
+            purposes=MISSING_PURPOSES,
             fields=CARE_FIELDS | PRINTS,
             roles=CARERS,
             days=1826,
@@ -294,7 +289,7 @@ def _care(
         f"Missing persons, {which}",
         senders=senders,
         categories=MISSING,
-        purposes=CARE_PURPOSES,
+        purposes=MISSING_PURPOSES,
         fields=CARE_FIELDS,
         roles=CARERS,
         recipients=recipients,
