@@ -7,14 +7,16 @@ what it needs of them is an argument. Sender, hub and reader run the same code
 over the same bytes, so a difference between them is a fault or an attack, and
 never an opinion.
 
-The rooms within, from the ground up:
+What is within, from the ground up:
 
 - ``tree`` and ``tiles``: the RFC 6962 tree, in memory and as rows of hashes;
 - ``proof``: that a leaf is in a tree, that one tree continues another;
-- ``note``, ``checkpoint``, ``cosignature``, ``tlog_proof``: the C2SP text formats,
-  so that a public tool can check what this code has signed;
+- ``names``, ``instants``, ``keytypes``: what stands in signed bytes, in one spelling;
+- ``note``, ``checkpoint``, ``statement``, ``cosignature``, ``tlog_proof``: the C2SP text
+  formats, so that a public tool can check what this code has signed;
 - ``commitment``: padding, salted commitments and the strings bound into sealing;
-- ``kinds``, ``terms``, ``entry``: the bytes of a stream's entries;
+- ``kinds``, ``terms``, ``entry``, ``run``: the bytes of a stream's entries, singly and
+  in bulk;
 - ``stream``: which entry may follow which.
 
 It seals and opens nothing: ciphers live with the node, so that the hub, which
