@@ -936,7 +936,9 @@ class SignedEntry(_message.Message):
     body: _builtins.bytes
     """The exact bytes of a RegistryBody."""
     @_builtins.property
-    def signatures(self) -> _containers.RepeatedCompositeFieldContainer[Global___RegistrySignature]: ...
+    def signatures(self) -> _containers.RepeatedCompositeFieldContainer[Global___RegistrySignature]:
+        """None while it waits for its first; the registry itself admits no such entry."""
+
     def __init__(
         self,
         *,

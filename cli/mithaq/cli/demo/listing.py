@@ -36,6 +36,5 @@ def issue_list(
         for name in row.audience
     }
     issued.expected = dict.fromkeys(sorted(readers), issued.records)
-    say(
-        f"{ISSUER} issues the {issued.records} entries of {file.name} to {', '.join(sorted(readers))}"
-    )
+    told = ", ".join(sorted(readers))
+    say(f"{ISSUER} issues the {issued.records} entries of {file.name} to {told}")

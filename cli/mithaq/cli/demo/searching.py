@@ -42,11 +42,13 @@ def writings(text: str) -> dict[str, bytes]:
         "JSON escapes": json.dumps(text)[1:-1].encode(),
     }
     for shift in range(3):
-        forms[f"base64 at {shift}"] = _base64_inside(utf8, shift=shift)
-        forms[f"base64url at {shift}"] = (
-            forms[f"base64 at {shift}"].replace(b"+", b"-").replace(b"/", b"_")
-        )
-    return forms
+        plain = _base64_inside(utf8, shift=shift)
+        forms[f"base64 at {shift}"] = plain
+        forms[f"base64url at {shift}"] = plain.replace(b"+", b"-").replace(b"/", b"_")
+    # Two writings may give the same bytes; the first name stands for both.
+    return {
+        name: form for form, name in {form: name for name, form in reversed(forms.items())}.items()
+    }
 
 
 def _base64_inside(content: bytes, *, shift: int) -> bytes:

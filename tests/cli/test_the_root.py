@@ -1,0 +1,89 @@
+"""The root of the command line: help without weight, errors with a code, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from grpc import StatusCode
+
+from mithaq.cli.errors import EXIT_USAGE, CliError, describe
+from mithaq.cli.main import cli, run
+from mithaq.service.errors import MithaqError
+
+HEAVY = ("grpc", "sqlmodel", "sqlalchemy", "cryptography", "google.protobuf", "pydantic")
+
+
+def test_help_loads_neither_grpc_nor_a_database_driver() -> None:
+    program = (
+        "import sys\n"
+        "from mithaq.cli.main import run\n"
+        "code = run(['--help'])\n"
+        f"heavy = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "sys.exit(f'loaded {heavy}' if heavy or code else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Commands:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "group",
+    ["trust", "hub", "node", "agreement", "alert", "hit", "audit", "demo", "config", "version"],
+)
+def test_every_command_of_the_root_can_be_loaded(group: str) -> None:
+    result = CliRunner().invoke(cli, [group, "--help"])
+    assert result.exit_code == 0, result.output
+
+
+def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["alerts"]) == EXIT_USAGE
+    assert "No such command" in capsys.readouterr().err
+
+
+def test_an_error_shows_its_code_why_and_what_to_do() -> None:
+    text, _ = describe(CliError("MQ-CONFIG-X", "it does not hold", why="it is old", fix="renew it"))
+    assert text.splitlines() == [
+        "error[MQ-CONFIG-X]: it does not hold",
+        "  why: it is old",
+        "  fix: renew it",
+    ]
+
+
+def test_an_unforeseen_error_shows_nothing_that_it_says() -> None:
+    text, exit_code = describe(ValueError("a passport number"))
+    assert "passport" not in text
+    assert exit_code == 1
+
+
+class _FailureError(MithaqError):
+    def __init__(self, code: str, status: StatusCode) -> None:
+        super().__init__(code=code, grpc_status=status)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "exit_code"),
+    [
+        ("MQ-REQUEST-INVALID", StatusCode.INVALID_ARGUMENT, 2),
+        ("MQ-CONFIG-INVALID", StatusCode.INVALID_ARGUMENT, 3),
+        ("MQ-IDENTITY-UNKNOWN", StatusCode.UNAUTHENTICATED, 4),
+        ("MQ-DENIED", StatusCode.PERMISSION_DENIED, 5),
+        ("MQ-ALERT-MISSING", StatusCode.NOT_FOUND, 6),
+        ("MQ-UNREACHABLE", StatusCode.UNAVAILABLE, 7),
+        ("MQ-AUDIT-ROOT", StatusCode.DATA_LOSS, 8),
+        ("MQ-CONFLICT-FOLDER", StatusCode.ALREADY_EXISTS, 9),
+    ],
+)
+def test_the_exit_code_follows_from_the_error(
+    code: str, status: StatusCode, exit_code: int
+) -> None:
+    assert describe(_FailureError(code, status))[1] == exit_code
+
+
+def test_version_prints_one_object_with_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["version", "--json"]) == 0
+    assert '"schema": "mithaq.version/1"' in capsys.readouterr().out
