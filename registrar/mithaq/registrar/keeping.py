@@ -19,7 +19,7 @@ from mithaq.certs.registrar import (
 )
 from mithaq.certs.registry import Registry
 from mithaq.ledger.tree import leaf_hash
-from mithaq.registrar.tables import DECISION, INVITATION, PENDING
+from mithaq.registrar.tables import DECISION, INVITATION, NOTE, PENDING
 from mithaq.store import log_store
 
 
@@ -54,9 +54,24 @@ def read_leaves(connection: sa.Connection, *, origin: str, start: int, end: int)
     return log_store.read_leaves(connection, log_store.log_no(connection, origin), start, end)
 
 
-def write_note(connection: sa.Connection, *, origin: str, note: bytes) -> None:
-    """Keep the newest signed note."""
+def write_note(connection: sa.Connection, *, origin: str, size: int, note: bytes) -> None:
+    """Keep the newest signed note, and the newest at its size."""
     log_store.set_checkpoint(connection, log_store.log_no(connection, origin), note)
+    connection.execute(NOTE.delete().where(NOTE.c.size == size))
+    connection.execute(NOTE.insert().values(size=size, note=note))
+
+
+def next_note(connection: sa.Connection, *, after: int, entries_max: int) -> tuple[int, bytes]:
+    """Return a signed size beyond `after` and its note: the largest within reach.
+
+    Where a crash left a gap wider than `entries_max`, the first size beyond it.
+    """
+    beyond = sa.select(NOTE.c.size, NOTE.c.note).where(NOTE.c.size > after)
+    within = beyond.where(NOTE.c.size <= after + entries_max).order_by(NOTE.c.size.desc())
+    row = connection.execute(within.limit(1)).first()
+    if row is None:
+        row = connection.execute(beyond.order_by(NOTE.c.size).limit(1)).one()
+    return row.size, row.note
 
 
 def write_step(connection: sa.Connection, step: Step, *, origin: str) -> None:

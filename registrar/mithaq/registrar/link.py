@@ -65,27 +65,30 @@ class HubLink:
         )
 
     async def _next_request(self) -> exchange_pb2.OrderRequest:
-        registry = self._office.log.registry
-        start = self._hub_size or 0
-        end = min(registry.size, start + ENTRIES_PER_MESSAGE)
-        signed = registry.checkpoint
-        note = signed.note_bytes if signed is not None and signed.checkpoint.size == end else b""
-        decisions = [
-            self._office.log.state.decisions[request]
-            for request in self._office.log.state.decisions.keys() - self._sent_decisions
-        ]
         taken, self._taken = self._taken, []
-        leaves = await self._office.leaves(start, end) if start < end else []
-        self._hub_size = end
-        self._sent_note = note or self._sent_note
-        self._sent_decisions.update(each.request_hash for each in decisions)
-        return exchange_pb2.OrderRequest(
-            registry=exchange_pb2.FollowResponse(
-                first_index=start, entries=leaves, checkpoint=note
-            ),
-            taken=taken,
-            decisions=[_decision(each) for each in decisions],
-        )
+        request = exchange_pb2.OrderRequest(taken=taken)
+        state = self._office.log.state
+        unsent = [each for key, each in state.decisions.items() if key not in self._sent_decisions]
+        request.decisions.extend(_decision(each) for each in unsent)
+        self._sent_decisions.update(each.request_hash for each in unsent)
+        await self._add_registry(request)
+        return request
+
+    async def _add_registry(self, request: exchange_pb2.OrderRequest) -> None:
+        registry = self._office.log.registry
+        start, signed = self._hub_size or 0, registry.checkpoint
+        if signed is None:
+            return
+        if start < signed.checkpoint.size:
+            leaves, note = await self._office.piece(start, entries_max=ENTRIES_PER_MESSAGE)
+        elif signed.note_bytes != self._sent_note:
+            leaves, note = [], signed.note_bytes
+        else:
+            return
+        request.registry.first_index = start
+        request.registry.entries.extend(leaves)
+        request.registry.checkpoint = note
+        self._hub_size, self._sent_note = start + len(leaves), note
 
     async def _take(self, response: exchange_pb2.OrderResponse) -> None:
         if self._hub_size is None:

@@ -97,11 +97,21 @@ class Office:
             await self.wake()
 
     async def _sign(self) -> None:
-        origin = self.log.registry.origin
+        origin, size = self.log.registry.origin, self.log.registry.size
         note = self.log.sign_checkpoint(self.now())
         await self._database.write(
-            lambda connection: keeping.write_note(connection, origin=origin, note=note)
+            lambda connection: keeping.write_note(connection, origin=origin, size=size, note=note)
         )
+
+    async def piece(self, start: int, *, entries_max: int) -> tuple[list[bytes], bytes]:
+        """Return entries from `start` on, and the signed note that covers exactly them."""
+        origin = self.log.registry.origin
+
+        def read(connection: sa.Connection) -> tuple[list[bytes], bytes]:
+            end, note = keeping.next_note(connection, after=start, entries_max=entries_max)
+            return keeping.read_leaves(connection, origin=origin, start=start, end=end), note
+
+        return await self._database.read(read)
 
     async def leaves(self, start: int, end: int) -> list[bytes]:
         """Return entries of the registry."""

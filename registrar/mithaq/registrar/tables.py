@@ -46,7 +46,17 @@ class DecisionRow(SQLModel, table=True):
     reason: str = Field(sa_column=Column(Text, nullable=False))
 
 
+class NoteRow(SQLModel, table=True):
+    """The newest note that was signed at each size, for a hub that is far behind."""
+
+    __tablename__ = "registrar_note"  # pyright: ignore[reportAssignmentType]
+
+    size: int = Field(sa_column=number(key=True))
+    note: bytes = Field(sa_column=octets())
+
+
 INVITATION = table_of(InvitationRow)
 PENDING = table_of(PendingRow)
 DECISION = table_of(DecisionRow)
-OWN_TABLES = (INVITATION, PENDING, DECISION)
+NOTE = table_of(NoteRow)
+OWN_TABLES = (INVITATION, PENDING, DECISION, NOTE)

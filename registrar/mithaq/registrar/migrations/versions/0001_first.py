@@ -41,3 +41,8 @@ def upgrade() -> None:
         sa.Column("certificate", sa.LargeBinary(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
     )
+    op.create_table(
+        "registrar_note",
+        sa.Column("size", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("note", sa.LargeBinary(), nullable=False),
+    )
