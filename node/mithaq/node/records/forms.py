@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from mithaq.agreements.errors import YamlFormError
 from mithaq.agreements.yaml_nodes import Keyed, Leaf, Listed, Node, compose
@@ -66,6 +67,7 @@ def load(text: str) -> Record:
             f"line {error.line}: the text is no YAML or JSON that alerts are written in"
         ) from None
     record = Record()
+    record.alert.SetInParent()
     _fill(record.alert, node, path="alert")
     return record
 
@@ -209,6 +211,9 @@ def _written(field: FieldDescriptor, value: Any) -> object:  # noqa: ANN401  a f
         return enum.values_by_number[value].name.removeprefix(_prefix(enum))
     if field.name in _INSTANTS:
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, str) and not value.isprintable():
+        # Escaped: the library's other styles lose line separators.
+        return DoubleQuotedScalarString(value)
     return value.hex() if isinstance(value, bytes) else value
 
 
