@@ -1,6 +1,5 @@
 """Bodies and entries: one spelling each, and nothing else is read."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -126,22 +125,25 @@ def test_an_act_that_breaks_a_rule_is_not_even_written(act: acts.Act, match: str
         encode_body(body_of(act))
 
 
+GOOD = body_of(acts.MemberSuspended("eg-moi", REASON))
+
+
 @pytest.mark.parametrize(
-    "change",
+    "body",
     [
-        lambda body: replace(body, federation="Euroarab"),
-        lambda body: replace(body, nonce=b"\x00" * 15),
-        lambda body: replace(body, made_at=datetime(2026, 1, 1)),  # noqa: DTZ001
-        lambda body: replace(body, made_at=datetime(1960, 1, 1, tzinfo=UTC)),
+        replace(GOOD, federation="Euroarab"),
+        replace(GOOD, nonce=b"\x00" * 15),
+        replace(GOOD, made_at=datetime(2026, 1, 1)),  # noqa: DTZ001
+        replace(GOOD, made_at=datetime(1960, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_a_body_names_federation_nonce_and_time(change: Callable[[Body], Body]) -> None:
+def test_a_body_names_federation_nonce_and_time(body: Body) -> None:
     with pytest.raises(TrustFormatError):
-        encode_body(change(body_of(ACTS[6])))
+        encode_body(body)
 
 
 def test_two_bodies_for_one_act_are_never_equal() -> None:
-    first, second = (draw_up(ACTS[6], federation=FEDERATION, at=AT) for _ in range(2))
+    first, second = (draw_up(GOOD.act, federation=FEDERATION, at=AT) for _ in range(2))
     assert body_hash(first) != body_hash(second)
 
 
@@ -154,7 +156,7 @@ def test_what_is_signed_names_label_and_federation() -> None:
 
 # --- other spellings and foreign bytes --------------------------------------------------------
 
-BODY = encode_body(body_of(acts.MemberSuspended("eg-moi", REASON)))
+BODY = encode_body(GOOD)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ BODY = encode_body(body_of(acts.MemberSuspended("eg-moi", REASON)))
     ],
 )
 def test_a_body_has_one_spelling(data: bytes) -> None:
-    assert parse_body(BODY)
+    assert encode_body(parse_body(BODY)) == BODY
     with pytest.raises(TrustFormatError):
         parse_body(data)
 

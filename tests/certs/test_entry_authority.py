@@ -134,6 +134,11 @@ def test_no_act_of_administrators_is_entered_by_a_members_keys(
         refused(federation, federation.entry(act, signers), SignatureUncalledError)
 
 
+def test_an_entry_that_nobody_signed_is_refused(federation: Federation) -> None:
+    for act in (acts.MemberSuspended("eg-moi", REASON), announcement("eg-moi")):
+        refused(federation, federation.entry(act, []), AuthorityMissingError, "1 more")
+
+
 def test_more_administrators_than_k_may_sign(federation: Federation) -> None:
     act = federation.enrolment_of(federation.new_agency("it-mi"))
     federation.enter(act, federation.by_administrators(3))

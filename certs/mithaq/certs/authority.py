@@ -183,19 +183,9 @@ def check_path(certificate: bytes, *, authorities: Sequence[bytes], at: datetime
 
     """
     leaf = load_certificate(certificate)
-    store = verification.Store([load_certificate(each) for each in authorities])
-    policy = (
-        verification.PolicyBuilder()
-        .store(store)
-        .time(at)
-        .max_chain_depth(1)
-        .extension_policies(
-            ca_policy=verification.ExtensionPolicy.webpki_defaults_ca(),
-            ee_policy=_leaf_policy(),
-        )
-    )
     try:
-        policy.build_client_verifier().verify(leaf, [])
+        store = verification.Store([load_certificate(each) for each in authorities])
+        _verifier(store, at).verify(leaf, [])
     except (verification.VerificationError, ValueError) as fault:
         raise CertificatePathError("no trusted CA issued this certificate for this time") from fault
 
@@ -206,16 +196,31 @@ def check_authority_certificate(certificate: bytes) -> None:
     try:
         constraints = parsed.extensions.get_extension_for_class(x509.BasicConstraints).value
         parsed.verify_directly_issued_by(parsed)
-    except (x509.ExtensionNotFound, ValueError, TypeError, InvalidSignature) as fault:
+    except (
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        ValueError,
+        TypeError,
+        InvalidSignature,
+    ) as fault:
         raise CertificateError("a CA's certificate is signed by itself and says so") from fault
     if not constraints.ca or to_der(parsed) != certificate:
         raise CertificateError("a CA's certificate says that it is one, in DER")
 
 
-def _leaf_policy() -> verification.ExtensionPolicy:
+def _verifier(store: verification.Store, at: datetime) -> verification.ClientVerifier:
     # Node certificates have no DNS name, and clients' use is not "server": permit what we issue.
-    return verification.ExtensionPolicy.permit_all().require_present(
+    holder = verification.ExtensionPolicy.permit_all().require_present(
         x509.SubjectAlternativeName, verification.Criticality.AGNOSTIC, None
+    )
+    authority = verification.ExtensionPolicy.webpki_defaults_ca()
+    return (
+        verification.PolicyBuilder()
+        .store(store)
+        .time(at)
+        .max_chain_depth(1)
+        .extension_policies(ca_policy=authority, ee_policy=holder)
+        .build_client_verifier()
     )
 
 

@@ -139,14 +139,17 @@ class Keystore:
         self._check_folder()
         try:
             # No symbolic link: its target may lie where others can put a key of theirs.
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # And no waiting for whoever writes to a pipe of that name.
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             raise KeyMissingError(f"there is no key {name}") from None
         except OSError:
-            raise KeystoreModeError(f"the key {name} is not a plain file of ours") from None
-        with os.fdopen(handle, "rb") as file:
-            self._check_mode(os.fstat(handle), f"the key {name}")
-            content = file.read(KEY_FILE_SIZE_BYTES_MAX + 1)
+            raise KeystoreModeError(f"the key {name} is no plain file of ours") from None
+        try:
+            self._check_mode(os.fstat(handle), f"the key {name}", plain=stat.S_ISREG)
+            content = os.read(handle, KEY_FILE_SIZE_BYTES_MAX + 1)
+        finally:
+            os.close(handle)
         if len(content) > KEY_FILE_SIZE_BYTES_MAX:
             raise KeyFormatError(f"the key file of {name} is too large to be one")
         return self._from_file(content)
@@ -167,13 +170,13 @@ class Keystore:
             found = self.directory.lstat()
         except FileNotFoundError:
             raise KeyMissingError("the key folder is missing") from None
-        if not stat.S_ISDIR(found.st_mode):
-            raise KeystoreModeError("the key folder is not a folder")
-        self._check_mode(found, "the key folder")
+        self._check_mode(found, "the key folder", plain=stat.S_ISDIR)
 
-    def _check_mode(self, found: os.stat_result, what: str) -> None:
-        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-            raise KeystoreModeError(f"{what} is not a plain file")
+    def _check_mode(
+        self, found: os.stat_result, what: str, *, plain: Callable[[int], bool]
+    ) -> None:
+        if not plain(found.st_mode):
+            raise KeystoreModeError(f"{what} is not a plain file or folder, as it should be")
         forbidden = _OTHERS_OF_CREDENTIALS if self.credentials else _OTHERS
         if found.st_mode & forbidden:
             mode = stat.S_IMODE(found.st_mode)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -29,6 +30,15 @@ TlsKey = ec.EllipticCurvePrivateKey
 CERTIFICATE_SIZE_BYTES_MAX: Final = 4096
 _USER: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _PEM: Final = b"-----BEGIN "
+# All that `cryptography` raises over hostile bytes, a named curve it doesn't know among them.
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    x509.InvalidVersion,
+)
 
 
 class IdentityKind(StrEnum):
@@ -115,7 +125,7 @@ def tls_key_from_pem(pem: bytes) -> TlsKey:
     """
     try:
         key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise KeyFormatError("this file is not an unencrypted private key in PEM") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise CertificateCurveError("this TLS key is not an elliptic curve key")
@@ -156,7 +166,7 @@ def open_csr(request: bytes, *, expected: SpiffeId) -> ec.EllipticCurvePublicKey
         parsed = x509.load_der_x509_csr(request)
         key, signed = parsed.public_key(), parsed.is_signature_valid
         names = _alternative_names(parsed.extensions)
-    except (ValueError, TypeError, x509.DuplicateExtension) as fault:
+    except _UNREADABLE as fault:
         raise CertificateError("this is not a certificate request in DER") from fault
     public = _p256(key)
     if not signed:
@@ -187,7 +197,7 @@ def load_certificate(certificate: bytes) -> x509.Certificate:
         load = x509.load_pem_x509_certificate if pem else x509.load_der_x509_certificate
         parsed = load(certificate)
         key = parsed.public_key()
-    except (ValueError, TypeError) as fault:
+    except _UNREADABLE as fault:
         raise CertificateError("these bytes are not a certificate in PEM or DER") from fault
     _p256(key)
     return parsed
@@ -210,7 +220,7 @@ def identity(certificate: bytes) -> SpiffeId:
     parsed = load_certificate(certificate)
     try:
         names = _uris(parsed.extensions)
-    except (ValueError, x509.DuplicateExtension) as fault:
+    except _UNREADABLE as fault:
         raise CertificateError("a certificate's extensions cannot be read") from fault
     if len(names) != 1:
         raise CertificateIdentityError(f"a certificate names one identity, not {len(names)}")
