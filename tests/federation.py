@@ -27,6 +27,7 @@ from mithaq.certs.authority import Authority, IssuedCertificate
 from mithaq.certs.cards import KeyCard
 from mithaq.certs.entries import EntrySigner, draw_up, sign_agreement, sign_entry
 from mithaq.certs.genesis import create_genesis, found
+from mithaq.certs.hub_enrolment import HubApproval, check_hub_request
 from mithaq.certs.keys import Ed25519Key, MlDsa44Key, ReceptionKey, SigningPair
 from mithaq.certs.registry import Registry
 from mithaq.certs.tls import IdentityKind, SpiffeId, TlsKey, csr, new_tls_key, tls_key_to_pem
@@ -200,6 +201,19 @@ class Federation:
             at=at,
         )
         return self.hub
+
+    def approve_hub(self, request: bytes, *, at: datetime | None = None) -> HubApproval:
+        """Enrol a hub that made its own request, and return what it gets back."""
+        checked = check_hub_request(request, federation=self.name)
+        certificate = self.authority.issue_hub(
+            checked.certificate_request, checked.hosts, at=at or now()
+        )
+        self.enter(checked.act(tls_fingerprint=certificate.fingerprint), at=at)
+        return self.approval(certificate)
+
+    def approval(self, certificate: IssuedCertificate) -> HubApproval:
+        """Return what a hub gets back, with the registry as it is now."""
+        return HubApproval(certificate.der, tuple(self.leaves), self.checkpoint())
 
     def new_agency(self, member: str, *, at: datetime | None = None) -> Agency:
         """Return an agency with fresh keys and a certificate, not yet a member."""

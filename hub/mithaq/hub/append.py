@@ -7,10 +7,9 @@ of denied entries dropped, or it leaves no trace but, at most, evidence.
 """
 
 import hashlib
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 from mithaq.hub.batch import PublishedBatch
@@ -23,17 +22,12 @@ from mithaq.hub.errors import (
 )
 from mithaq.hub.refusals import Refusal
 from mithaq.ledger.checkpoint import SignedCheckpoint
-from mithaq.ledger.entry import BODY_OWN_SIZE_BYTES, BODY_TARGET_SIZE_BYTES, has_body
+from mithaq.ledger.entry import has_body
 from mithaq.ledger.kinds import EntryKind
+from mithaq.ledger.run import Numbers
 from mithaq.ledger.stream import KindAt, Run, StreamState, trim_overlap
 from mithaq.ledger.terms import Terms, parse_terms
 from mithaq.ledger.tree import leaf_hash
-
-# Where the body's hash stands in own fields, by their width.
-_BODY_HASH = {
-    BODY_OWN_SIZE_BYTES: struct.Struct(">12x32s32x"),
-    BODY_TARGET_SIZE_BYTES: struct.Struct(">20x32s32x"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +82,7 @@ class Gains:
     """What the entries of a batch ask to be kept, gathered run by run."""
 
     refusals: list[Refusal] = field(default_factory=list)
-    # (sequence, body)
+    # By sequence.
     bodies: list[tuple[int, bytes]] = field(default_factory=list)
     body_bytes: int = 0
     spans: list[BodySpan] = field(default_factory=list)
@@ -124,7 +118,9 @@ def append_batch(
         return _open(batch, log=log, bench=bench)
     if held.sender != batch.sender:
         raise StreamTakenError(f"{batch.sender} writes to a stream of {held.sender}")
-    fresh = trim_overlap(batch.runs, size=held.state.size, hashes_at=log.hashes_at)
+    fresh = batch.runs
+    if batch.first_sequence != held.state.size:
+        fresh = trim_overlap(batch.runs, size=held.state.size, hashes_at=log.hashes_at)
     if not fresh:
         return None
     admission = held.state.admit_all(fresh, kind_at=log.kind_at)
@@ -193,9 +189,9 @@ def _gather(
             if of_run.kind is EntryKind.EPOCH:
                 stream = replace(stream, readers=() if refused else stream.readers)
                 _gain_epoch(gains, of_run, numbers.sequences[0], readers=stream.readers)
-            _gain_bodies(gains, of_run, run, sent, refused=refused)
-    stored = stream.stored_bytes + gains.body_bytes
-    return gains, replace(stream, stored_bytes=stored)
+            check_bodies(run, sent)
+            _gain_bodies(gains, of_run, numbers, sent, refused=refused)
+    return gains, stream
 
 
 def _gain_epoch(gains: Gains, terms: Terms, sequence: int, *, readers: tuple[str, ...]) -> None:
@@ -203,12 +199,15 @@ def _gain_epoch(gains: Gains, terms: Terms, sequence: int, *, readers: tuple[str
 
 
 def _gain_bodies(
-    gains: Gains, terms: Terms, run: Run, sent: Sequence[bytes], *, refused: dict[int, str]
+    gains: Gains,
+    terms: Terms,
+    numbers: Numbers,
+    sent: Sequence[bytes],
+    *,
+    refused: dict[int, str],
 ) -> None:
-    numbers = run.numbers()
-    check_bodies(run, sent)
     expires_at = int(terms.expires_at.timestamp()) if terms.expires_at else 0
-    first, count = numbers.sequences[0], len(run)
+    first, count = numbers.sequences[0], len(numbers.sequences)
     gains.spans.append(BodySpan(first, count, terms.kind, terms.epoch or 0, expires_at))
     kept = list(zip(numbers.sequences, sent, strict=True))
     if refused:
@@ -223,8 +222,7 @@ def check_bodies(run: Run, bodies: Sequence[bytes]) -> None:
     """Raise BodyMismatchError unless each body hashes to what its entry names."""
     digest = hashlib.sha256
     sent = [digest(body).digest() for body in bodies]
-    named = [each for (each,) in _BODY_HASH[run.own_size].iter_unpack(run.own_bytes)]
-    if sent != named:
+    if sent != [named for named, _ in run.digests()]:
         raise BodyMismatchError("a body does not hash to what its entry names")
 
 
@@ -233,4 +231,4 @@ def _bodies_of(batch: PublishedBatch, runs: Sequence[Run]) -> list[Sequence[byte
     counts = [len(run) if has_body(run.own_size) else 0 for run in runs]
     start = len(batch.bodies) - sum(counts)
     ends = list(accumulate(counts, initial=start))
-    return [batch.bodies[low:high] for low, high in zip(ends, ends[1:], strict=False)]
+    return [batch.bodies[low:high] for low, high in pairwise(ends)]

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mithaq.agreements.reason import Reason
 from mithaq.certs.registry import Registry
@@ -18,6 +17,7 @@ from mithaq.hub.batch import PublishedBatch
 from mithaq.hub.directory import HeldStream
 from mithaq.hub.errors import OpeningRefusedError
 from mithaq.hub.tables import QUOTA
+from mithaq.hub.upsert import insert_into, replacing
 from mithaq.ledger.checkpoint import SignedCheckpoint, open_checkpoint
 from mithaq.ledger.kinds import EntryKind, StreamRole
 from mithaq.ledger.terms import Terms
@@ -56,7 +56,8 @@ class QuotaBook:
                 "day": day,
                 "count": self._counts[row],
             }
-            self._connection.execute(_upsert(self._connection), values)
+            insert = replacing(insert_into(self._connection, QUOTA), QUOTA)
+            self._connection.execute(insert, values)
 
     def _count(self, row: _Row) -> int:
         if row not in self._counts:
@@ -73,14 +74,6 @@ class QuotaBook:
                 or 0
             )
         return self._counts[row]
-
-
-def _upsert(connection: sa.Connection) -> sa.Insert:
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(QUOTA)
-    return insert.on_conflict_do_update(
-        index_elements=list(QUOTA.primary_key.columns), set_={"count": insert.excluded.count}
-    )
 
 
 class RegistryBench:

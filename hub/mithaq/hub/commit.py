@@ -6,6 +6,7 @@ is written here, in the transaction that the answer waits for; and the hub signs
 this transaction makes durable (PROTOCOL 1.5).
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -67,7 +68,8 @@ def transact(rules: CommitRules, connection: sa.Connection, works: Sequence[Work
 class _Staged:
     streams: dict[int, HeldStream] = field(default_factory=dict)
     numbers: dict[bytes, int] = field(default_factory=dict)
-    opened: dict[str, int] = field(default_factory=dict)
+    opened: Counter[str] = field(default_factory=Counter)
+    stored: Counter[int] = field(default_factory=Counter)
 
 
 class Transaction:
@@ -101,7 +103,12 @@ class Transaction:
                 self._accuse(work, error)
                 outcomes.append(error)
         erased = self._write()
-        changes = Changes(self._staged.streams, self._desk.receipts(), tuple(self._desk.freezes))
+        changes = Changes(
+            self._staged.streams,
+            self._desk.receipts(),
+            tuple(self._desk.freezes),
+            self._staged.stored,
+        )
         evidence = store_evidence(self._connection, self._desk.evidence)
         return Committed(tuple(outcomes), changes, tuple(evidence), erased=erased)
 
@@ -136,7 +143,7 @@ class Transaction:
         return self._append(batch, held, appended)
 
     def _check_room(self, sender: str) -> None:
-        opened = len(self._rules.directory.sent_by(sender)) + self._staged.opened.get(sender, 0)
+        opened = len(self._rules.directory.sent_by(sender)) + self._staged.opened[sender]
         if opened >= self._rules.streams_per_member_max:
             raise OpeningRefusedError(f"a member has at most {opened} streams at this hub")
 
@@ -147,7 +154,7 @@ class Transaction:
         if held is None:
             stream = replace(stream, log_no=create_log(self._connection, stream.state.origin))
             self._staging.open_stream(stream.log_no, stream.state, at=self._now_s)
-            self._staged.opened[batch.sender] = self._staged.opened.get(batch.sender, 0) + 1
+            self._staged.opened[batch.sender] += 1
         before = Frontier.empty() if held is None else held.state.frontier
         append_runs(
             self._connection,
@@ -160,6 +167,7 @@ class Transaction:
             checkpoint=appended.signed.note_bytes,
         )
         self._staging.take(stream.log_no, appended)
+        self._staged.stored[stream.log_no] += appended.gains.body_bytes
         self._staged.streams[stream.log_no] = stream
         self._staged.numbers[stream.state.stream_id] = stream.log_no
         return self._accept(stream, appended, first_sequence=before.size)
@@ -226,15 +234,12 @@ class Transaction:
 
     def _write(self) -> bool:
         erased = self._staging.write(self._connection)
-        for log_no, freed in erased.items():
-            stream = self._staged.streams[log_no]
-            stored = max(0, stream.stored_bytes - freed)
-            self._staged.streams[log_no] = replace(stream, stored_bytes=stored)
+        self._staged.stored.subtract(erased)
         for stream in self._staged.streams.values():
             write_stream(
                 self._connection,
                 stream.log_no,
-                stored_bytes=stream.stored_bytes,
+                more_bytes=self._staged.stored[stream.log_no],
                 closed=stream.closed_at is not None,
             )
         self._quotas.write()

@@ -111,6 +111,11 @@ class Committer:
         """How many works wait."""
         return len(self._queue)
 
+    @property
+    def is_keeping_up(self) -> bool:
+        """Whether there is room for more."""
+        return self._roomy.is_set()
+
     async def enqueue(self, work: Work) -> "asyncio.Future[Outcome]":
         """Put a work in line, once there is room; the future holds its outcome."""
         while not self._roomy.is_set():

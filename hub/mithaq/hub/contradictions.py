@@ -6,7 +6,7 @@ with public formats alone: notes, entries, and the tree hashes before them. The 
 evidence without a signature that verifies.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -41,37 +41,50 @@ def evidence_of(
     if stream is None:
         return None
     if isinstance(error, ForkError | StreamForkError):
-        return _signed(batch, stream, bench, "fork", FORK, _both(connection, batch, stream))
+        return _FORK.proved(batch, stream, _both(connection, batch, stream), bench=bench)
     if isinstance(error, RootMismatchError):
         sent = _sent(connection, batch, stream)
-        return _signed(batch, stream, bench, "root mismatch", ROOT_MISMATCH, sent)
+        return _ROOT_MISMATCH.proved(batch, stream, sent, bench=bench)
     if isinstance(error, StreamTakenError):
         owner = replace(batch, sender=stream.sender)
         sent = {"checkpoint": batch.checkpoint}
-        return _signed(owner, stream, bench, "key used elsewhere", KEY_USED_ELSEWHERE, sent)
+        return _KEY_USED_ELSEWHERE.proved(owner, stream, sent, bench=bench)
     return None
 
 
-def _signed(
-    batch: PublishedBatch,
-    stream: HeldStream,
-    bench: RegistryBench,
-    alarm: str,
-    explanation: str,
-    messages: dict[str, bytes],
-) -> Evidence | None:
-    try:
-        bench.open_note(batch, origin=stream.state.origin)
-    except (LedgerError, TrustError):
-        return None
-    return Evidence(
-        alarm=alarm,
-        accused=batch.sender,
-        at=bench.at,
-        explanation=explanation,
-        messages=messages,
-        stream_id=stream.state.stream_id,
-    )
+@dataclass(frozen=True, slots=True)
+class _Accusation:
+    """An alarm, and the words that say what its messages show."""
+
+    alarm: str
+    explanation: str
+
+    def proved(
+        self,
+        batch: PublishedBatch,
+        stream: HeldStream,
+        messages: dict[str, bytes],
+        *,
+        bench: RegistryBench,
+    ) -> Evidence | None:
+        """Return the evidence, if the batch's note is signed by its sender; None otherwise."""
+        try:
+            bench.open_note(batch, origin=stream.state.origin)
+        except (LedgerError, TrustError):
+            return None
+        return Evidence(
+            alarm=self.alarm,
+            accused=batch.sender,
+            at=bench.at,
+            explanation=self.explanation,
+            messages=messages,
+            stream_id=stream.state.stream_id,
+        )
+
+
+_FORK = _Accusation("fork", FORK)
+_ROOT_MISMATCH = _Accusation("root mismatch", ROOT_MISMATCH)
+_KEY_USED_ELSEWHERE = _Accusation("key used elsewhere", KEY_USED_ELSEWHERE)
 
 
 def _sent(connection: sa.Connection, batch: PublishedBatch, stream: HeldStream) -> dict[str, bytes]:

@@ -31,6 +31,7 @@ from mithaq.hub.receipts import (
 )
 from mithaq.hub.refusals import ReaderRefusals, check_reader_refusals
 from mithaq.hub.tables import BATCH, FREEZE, READER_REFUSAL, RECEIPT
+from mithaq.hub.upsert import insert_into, replacing
 from mithaq.ledger.tiles import subtree_hash
 from mithaq.store.log_store import StoredTiles
 
@@ -134,8 +135,8 @@ class ReceiptDesk:
 
     def write(self) -> None:
         """Write what was staged."""
-        self._upsert(RECEIPT, list(self._receipt_rows.values()))
-        self._upsert(FREEZE, list(self._freeze_rows.values()))
+        self._replace(RECEIPT, list(self._receipt_rows.values()))
+        self._replace(FREEZE, list(self._freeze_rows.values()))
         rows = [
             {
                 "log_no": log_no,
@@ -146,12 +147,9 @@ class ReceiptDesk:
             for log_no, reader, refusals in self._refusals
         ]
         if rows:
-            self._connection.execute(
-                self._insert(READER_REFUSAL).on_conflict_do_nothing(
-                    index_elements=[READER_REFUSAL.c.list_hash]
-                ),
-                rows,
-            )
+            insert = insert_into(self._connection, READER_REFUSAL)
+            known = insert.on_conflict_do_nothing(index_elements=[READER_REFUSAL.c.list_hash])
+            self._connection.execute(known, rows)
 
     def _verify(self, receipt: SignedReceipt, stream: HeldStream) -> None:
         verify_receipt(
@@ -242,26 +240,22 @@ class ReceiptDesk:
             or 0
         )
 
-    def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        return dialect.insert(table)
+    def _replace(self, table: sa.Table, rows: Sequence[dict[str, object]]) -> None:
+        if rows:
+            self._connection.execute(_REPLACE[self._connection.dialect.name, table.name], rows)
 
-    def _upsert(self, table: sa.Table, rows: Sequence[dict[str, object]]) -> None:
-        if not rows:
-            return
-        insert = self._insert(table)
-        keys = {column.name for column in table.primary_key.columns}
-        changed = {
-            column.name: insert.excluded[column.name]
-            for column in table.columns
-            if column.name not in keys
-        }
-        if table is RECEIPT:
-            # The daily one stays until the next: most receipts come without it.
-            changed["mldsa_receipt"] = sa.case(
-                (sa.func.length(insert.excluded.mldsa_receipt) > 0, insert.excluded.mldsa_receipt),
-                else_=RECEIPT.c.mldsa_receipt,
-            )
-        self._connection.execute(
-            insert.on_conflict_do_update(index_elements=sorted(keys), set_=changed), rows
-        )
+
+def _statements() -> dict[tuple[str, str], sa.Insert]:
+    statements: dict[tuple[str, str], sa.Insert] = {}
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert)):
+        statement = insert(RECEIPT)
+        daily = statement.excluded.mldsa_receipt
+        # The daily one stays until the next: most receipts come without it.
+        newest = sa.case((sa.func.length(daily) > 0, daily), else_=RECEIPT.c.mldsa_receipt)
+        statements[name, RECEIPT.name] = replacing(statement, RECEIPT, mldsa_receipt=newest)
+        statements[name, FREEZE.name] = replacing(insert(FREEZE), FREEZE)
+    return statements
+
+
+# Built once: SQLAlchemy finds a statement's compiled form faster by the same object.
+_REPLACE = _statements()

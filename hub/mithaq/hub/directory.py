@@ -7,6 +7,7 @@ here that isn't committed, and whoever waits for news is told after it is.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -23,7 +24,6 @@ class HeldStream:
     readers: tuple[str, ...] = ()
     # Where CLOSE stands, once it does: a successor is delivered after it (PROTOCOL 3.5).
     closed_at: int | None = None
-    stored_bytes: int = 0
 
     @property
     def sender(self) -> str:
@@ -88,6 +88,8 @@ class Changes:
     receipts: tuple[HeldReceipt, ...] = ()
     # (sender, reader) of newer freeze lists.
     freezes: tuple[tuple[str, str], ...] = ()
+    # By how much the bodies kept for a stream's readers have grown or shrunk, in bytes.
+    stored: Mapping[int, int] = field(default_factory=dict)
 
 
 class Directory:
@@ -98,6 +100,7 @@ class Directory:
         self._numbers: dict[bytes, int] = {}
         self._by_reader: dict[str, list[int]] = {}
         self._by_sender: dict[str, list[int]] = {}
+        self._stored_bytes: Counter[int] = Counter()
         self._receipts: dict[int, dict[tuple[str, int], HeldReceipt]] = {}
         self._readers_listening: dict[str, set[Listener]] = {}
         self._senders_listening: dict[str, set[Listener]] = {}
@@ -134,6 +137,18 @@ class Directory:
         receipt = self._receipts.get(log_no, {}).get((reader, role))
         return receipt.size if receipt else 0
 
+    def stored_bytes(self, log_no: int) -> int:
+        """Return what the bodies weigh that are kept for a stream's readers."""
+        return self._stored_bytes[log_no]
+
+    def backlog_bytes(self, sender: str) -> int:
+        """Return what the bodies weigh that are kept for the readers of a sender."""
+        return sum(self._stored_bytes[log_no] for log_no in self._by_sender.get(sender, ()))
+
+    def note_stored(self, changed: Mapping[int, int]) -> None:
+        """Count bodies that were stored or erased, in bytes by stream."""
+        self._stored_bytes.update(changed)
+
     def add(self, streams: Iterable[HeldStream], receipts: Iterable[HeldReceipt] = ()) -> None:
         """Take in what the database holds, without waking anybody."""
         for stream in streams:
@@ -144,6 +159,7 @@ class Directory:
     def apply(self, changes: Changes) -> None:
         """Take in what was committed, and wake whoever waits for it."""
         self.add(changes.streams.values(), changes.receipts)
+        self.note_stored(changes.stored)
         for log_no in changes.streams:
             self._wake_readers(log_no)
         for receipt in changes.receipts:

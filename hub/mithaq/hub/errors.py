@@ -138,7 +138,7 @@ class ReceiptConflictError(HubError):
 
 
 class FreezeListRefusedError(HubError):
-    """A freeze list is not its sender's, not for a reader of its streams, or older than the last."""
+    """A freeze list is not its sender's, is dated ahead, or is older than the last."""
 
     code = "MQ-HUB-FREEZE"
     grpc_status = "INVALID_ARGUMENT"
@@ -174,7 +174,7 @@ class EnrolmentUnknownError(HubError):
 
 
 class CallerRefusedError(HubError):
-    """This principal may not make this call."""
+    """A principal makes a call that isn't for its kind."""
 
     code = "MQ-HUB-CALLER"
     grpc_status = "PERMISSION_DENIED"

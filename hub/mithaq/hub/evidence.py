@@ -94,5 +94,6 @@ def _row(evidence: Evidence) -> dict[str, object]:
         "accused": evidence.accused,
         "stream_id": evidence.stream_id,
         "at": int(evidence.at.timestamp()),
+        "file": evidence.file_name,
         "evidence": evidence.to_json(),
     }

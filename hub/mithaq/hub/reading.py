@@ -6,15 +6,25 @@ that was away checks few checkpoints. The rule: a body that isn't sent is named 
 reason (PROTOCOL 5.4), and a piece never holds more than one largest batch.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import sqlalchemy as sa
 
-from mithaq.hub.tables import BATCH, BODY, BODY_RUN, EPOCH, OMISSION
+from mithaq.hub.directory import HeldStream
+from mithaq.hub.tables import (
+    BATCH,
+    BODY,
+    BODY_RUN,
+    EPOCH,
+    FREEZE,
+    OMISSION,
+    READER_REFUSAL,
+)
 from mithaq.ledger.entry import BATCH_ENTRIES_MAX, BATCH_SIZE_BYTES_MAX
 from mithaq.ledger.stream import Run
+from mithaq.store.errors import LogRangeError
 from mithaq.store.log_store import read_runs
 from mithaq.v1 import exchange_pb2
 
@@ -181,8 +191,8 @@ def _why_none(span: _Span, *, reader: str, expired_at: int) -> int:
     """Return why a reader gets no body of these entries at all; 0 if it does."""
     if reader not in span.readers:
         return NOT_A_READER
-    # PROTOCOL 5.8: both clocks have to have passed it.
-    return EXPIRED if span.expires_at and span.expires_at <= expired_at else 0
+    # PROTOCOL 5.8: both clocks have to have passed it. Below zero: erased since.
+    return EXPIRED if span.expires_at and abs(span.expires_at) <= expired_at else 0
 
 
 def _spans(connection: sa.Connection, *, log_no: int, start: int, end: int) -> list[_Span]:
@@ -209,7 +219,7 @@ def _bodies(connection: sa.Connection, *, log_no: int, start: int, end: int) -> 
         .where(BODY.c.log_no == log_no, BODY.c.sequence >= start, BODY.c.sequence < end)
         .order_by(BODY.c.sequence)
     )
-    return {sequence: body for sequence, body in rows}
+    return {row.sequence: row.body for row in rows}
 
 
 def _omissions(
@@ -221,3 +231,59 @@ def _omissions(
         )
     )
     return {row.sequence: OmittedBody(*row) for row in rows}
+
+
+def own_heads(
+    connection: sa.Connection, streams: Sequence[HeldStream]
+) -> list[exchange_pb2.OwnHead]:
+    """Return the last accepted checkpoint of each stream, with its acceptance."""
+    heads: list[exchange_pb2.OwnHead] = []
+    for stream in streams:
+        row = connection.execute(
+            sa.select(BATCH.c.size, BATCH.c.checkpoint, BATCH.c.acceptance)
+            .where(BATCH.c.log_no == stream.log_no)
+            .order_by(BATCH.c.size.desc())
+            .limit(1)
+        ).one()
+        heads.append(
+            exchange_pb2.OwnHead(
+                stream_id=stream.state.stream_id,
+                size=row.size,
+                checkpoint=row.checkpoint,
+                acceptance=row.acceptance,
+            )
+        )
+    return heads
+
+
+def own_range(connection: sa.Connection, *, log_no: int, first: int, count: int) -> HeaderPiece:
+    """Return at most `count` entries from `first`, with a note that signs at least them."""
+    piece = next_headers(connection, log_no=log_no, start=first)
+    if piece is None:
+        raise LogRangeError(f"log number {log_no} has no entry {first}")
+    end = min(piece.size, first + count)
+    runs = [run for _, run in read_runs(connection, log_no, first, end)]
+    return replace(piece, runs=joined(runs), size=end)
+
+
+def reader_refusals(connection: sa.Connection, *, log_no: int) -> Mapping[str, list[bytes]]:
+    """Return the signed lists of what readers refused in a stream, by reader, oldest first."""
+    rows = connection.execute(
+        sa.select(READER_REFUSAL.c.reader, READER_REFUSAL.c.refusals)
+        .where(READER_REFUSAL.c.log_no == log_no)
+        .order_by(READER_REFUSAL.c.serial)
+    )
+    lists: dict[str, list[bytes]] = {}
+    for reader, refusals in rows:
+        lists.setdefault(reader, []).append(refusals)
+    return lists
+
+
+def freeze_lists(
+    connection: sa.Connection, *, reader: str, senders: Collection[str] | None
+) -> list[bytes]:
+    """Return the newest lists for a reader, of all senders or of these."""
+    wanted = sa.select(FREEZE.c.message).where(FREEZE.c.reader == reader)
+    if senders is not None:
+        wanted = wanted.where(FREEZE.c.sender.in_(list(senders)))
+    return [bytes(each) for each in connection.scalars(wanted.order_by(FREEZE.c.sender))]

@@ -81,7 +81,7 @@ class HubBodyRun(SQLModel, table=True):
     count: int
     kind: int
     epoch: int = Field(sa_column=number())
-    # Seconds since 1970; 0 for what doesn't expire by itself.
+    # Seconds since 1970; 0 for what doesn't expire by itself, below zero once it is erased.
     expires_at: int = Field(sa_column=number(index=True))
 
 
@@ -218,6 +218,8 @@ class HubEvidence(SQLModel, table=True):
     accused: str
     stream_id: bytes = Field(sa_column=octets())
     at: int = Field(sa_column=number())
+    # Its file in the evidence folder.
+    file: str
     evidence: bytes = Field(sa_column=octets())
 
 

@@ -1,0 +1,115 @@
+"""The hub's inside without a network: a database, a directory and one committer's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from mithaq.hub.batch import parse_batch
+from mithaq.hub.commit import CommitRules, transact
+from mithaq.hub.committer import Accepted, Committed, Outcome, Work
+from mithaq.hub.directory import Directory
+from mithaq.hub.receipts import HELD, OPENED, parse_receipt
+from mithaq.hub.work_folder import MIGRATIONS
+from mithaq.ledger.checkpoint import Checkpoint
+from mithaq.ledger.cosignature import Role, cosign_ed25519, cosigner_name
+from mithaq.store import migrations
+from mithaq.store.engine import Database, open_database
+from mithaq.v1 import exchange_pb2
+from tests.federation import Federation
+from tests.streams import StreamWriter
+
+ROLES = {Role.HELD: HELD, Role.OPENED: OPENED}
+
+
+def receipt_of(
+    federation: Federation,
+    reader: str,
+    writer: StreamWriter,
+    role: Role,
+    *,
+    size: int | None = None,
+    root: bytes | None = None,
+    at: datetime | None = None,
+) -> exchange_pb2.Receipt:
+    """Return a reader's receipt over a stream as its writer has it."""
+    agency = federation.agencies[reader]
+    checkpoint = Checkpoint(
+        writer.state.origin,
+        writer.size if size is None else size,
+        writer.state.frontier.root() if root is None else root,
+    )
+    cosignature = cosign_ed25519(
+        checkpoint,
+        name=cosigner_name(federation.name, role, reader),
+        signer=agency.opened if role is Role.OPENED else agency.held,
+        at=at or datetime.now(UTC),
+    )
+    return exchange_pb2.Receipt(
+        stream_id=writer.stream_id,
+        reader=reader,
+        role=exchange_pb2.ReceiptRole.ValueType(ROLES[role]),
+        size=checkpoint.size,
+        root=checkpoint.root,
+        cosignature=cosignature.line(),
+    )
+
+
+@dataclass
+class Core:
+    """A hub's database and directory; `now` is what its clock shows, None the real time."""
+
+    federation: Federation
+    database: Database
+    directory: Directory = field(default_factory=Directory)
+    now: datetime | None = None
+    streams_per_member_max: int = 4096
+
+    @classmethod
+    def open(cls, federation: Federation, url: str) -> "Core":
+        database = open_database(url)
+        migrations.upgrade(database, MIGRATIONS)
+        return cls(federation, database)
+
+    @classmethod
+    def in_folder(cls, federation: Federation, folder: Path) -> "Core":
+        return cls.open(federation, f"sqlite:///{folder / 'hub.db'}")
+
+    def rules(self) -> CommitRules:
+        assert self.federation.hub is not None
+        return CommitRules(
+            federation=self.federation.name,
+            keys=self.federation.hub.cosigning,
+            directory=self.directory,
+            registry=lambda: self.federation.registry,
+            clock=lambda: self.now or datetime.now(UTC),
+            streams_per_member_max=self.streams_per_member_max,
+        )
+
+    def commit(self, *works: Work) -> Committed:
+        """Run works in one transaction, and let the directory know."""
+        act = partial(transact, self.rules())
+        committed = self.database.write_sync(lambda connection: act(connection, works))
+        self.directory.apply(committed.changes)
+        return committed
+
+    def outcomes(self, *works: Work) -> Sequence[Outcome]:
+        return self.commit(*works).outcomes
+
+    def publish(self, message: exchange_pb2.Batch, *, sender: str) -> Outcome:
+        (outcome,) = self.outcomes(parse_batch(message, sender=sender))
+        return outcome
+
+    def accept(self, writer: StreamWriter) -> Accepted:
+        """Publish what a writer has added, which must be accepted."""
+        outcome = self.publish(writer.batch(), sender=writer.opening.sender)
+        if isinstance(outcome, Exception):
+            raise outcome
+        assert isinstance(outcome, Accepted)
+        return outcome
+
+    def sign(self, reader: str, writer: StreamWriter, role: Role, **fields: object) -> Outcome:
+        message = receipt_of(self.federation, reader, writer, role, **fields)  # type: ignore[arg-type]
+        (outcome,) = self.outcomes(parse_receipt(message, reader=reader))
+        return outcome
