@@ -20,7 +20,7 @@ from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.keytypes import KeyType
 from mithaq.ledger.names import HUB, stream_origin
 from mithaq.ledger.proof import verify_consistency
-from mithaq.ledger.tree import Frontier, leaf_hash, root_of, split_hashes
+from mithaq.ledger.tree import HASH_SIZE_BYTES, Frontier, leaf_hash, root_of, split_hashes
 from mithaq.store.audit_entry import AuditEntry
 from mithaq.store.audit_wire import (
     Bundle,
@@ -137,27 +137,28 @@ def verify_bundle(data: bytes, keys: BundleKeys) -> VerifiedBundle:
             doesn't prove what it should; the message says which.
 
     """
-    bundle = _opened(data, keys)
     try:
-        checkpoint = _verified_log(bundle, keys)
-        return VerifiedBundle(
-            federation=bundle.federation,
-            owner=bundle.owner,
-            origin=bundle.origin,
-            exported_at=bundle.exported_at,
-            first_index=bundle.first_index,
-            entries=tuple(AuditEntry.from_bytes(each) for each in bundle.entries),
-            checkpoint=checkpoint,
-            witnesses=tuple(
-                _verified_witness(line, checkpoint.checkpoint, bundle.federation, keys)
-                for line in bundle.cosignatures
-            ),
-            streams=tuple(
-                _verified_stream(each, bundle.federation, keys) for each in bundle.streams
-            ),
-        )
+        return _verified(_opened(data, keys), keys)
     except (LedgerError, AuditFormatError) as fault:
-        raise BundleInvalidError(f"{bundle.origin}: {fault}") from fault
+        raise BundleInvalidError(str(fault)) from fault
+
+
+def _verified(bundle: Bundle, keys: BundleKeys) -> VerifiedBundle:
+    federation, checkpoint = bundle.federation, _verified_log(bundle, keys)
+    return VerifiedBundle(
+        federation=federation,
+        owner=bundle.owner,
+        origin=bundle.origin,
+        exported_at=bundle.exported_at,
+        first_index=bundle.first_index,
+        entries=tuple(AuditEntry.from_bytes(each) for each in bundle.entries),
+        checkpoint=checkpoint,
+        witnesses=tuple(
+            _verified_witness(each, checkpoint.checkpoint, federation, keys)
+            for each in bundle.cosignatures
+        ),
+        streams=tuple(_verified_stream(each, federation, keys) for each in bundle.streams),
+    )
 
 
 def _opened(data: bytes, keys: BundleKeys) -> Bundle:
@@ -244,6 +245,8 @@ def _verified_stream(stream: StreamEvidence, federation: str, keys: BundleKeys) 
     )
     for receipt in stream.receipts:
         _verify_receipt(receipt, stream, origin, federation, keys)
+    if len(stream.leaf_hashes) % HASH_SIZE_BYTES:
+        raise BundleInvalidError("a stream's leaf hashes are not of 32 bytes each")
     hashes = split_hashes(stream.leaf_hashes)
     if hashes and (len(hashes), root_of(hashes)) != (
         signed.checkpoint.size,
