@@ -66,14 +66,27 @@ def test_any_text_is_read_back_exactly(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     "date",
     [
-        subject.PartialDate(precision=1, year=1980, month=3, day=7),
-        subject.PartialDate(precision=2, year=1980, month=3),
-        subject.PartialDate(precision=3, year=980, qualifier=2),
-        subject.PartialDate(precision=4, year=1955, year_to=1958),
-        subject.PartialDate(precision=5),
-        subject.PartialDate(precision=5, qualifier=2),
-        subject.PartialDate(precision=1, year=1980, month=3, day=7, note="from a passport"),
-        subject.PartialDate(precision=3, year=1980, calendar=2, as_written="1400"),
+        subject.PartialDate(precision=subject.DATE_PRECISION_DAY, year=1980, month=3, day=7),
+        subject.PartialDate(precision=subject.DATE_PRECISION_MONTH, year=1980, month=3),
+        subject.PartialDate(
+            precision=subject.DATE_PRECISION_YEAR,
+            year=980,
+            qualifier=subject.DATE_QUALIFIER_APPROXIMATE,
+        ),
+        subject.PartialDate(precision=subject.DATE_PRECISION_YEAR_RANGE, year=1955, year_to=1958),
+        subject.PartialDate(precision=subject.DATE_PRECISION_UNKNOWN),
+        subject.PartialDate(
+            precision=subject.DATE_PRECISION_UNKNOWN, qualifier=subject.DATE_QUALIFIER_APPROXIMATE
+        ),
+        subject.PartialDate(
+            precision=subject.DATE_PRECISION_DAY, year=1980, month=3, day=7, note="from a passport"
+        ),
+        subject.PartialDate(
+            precision=subject.DATE_PRECISION_YEAR,
+            year=1980,
+            calendar=subject.SOURCE_CALENDAR_HIJRI,
+            as_written="1400",
+        ),
     ],
 )
 def test_every_date_is_read_back_the_same(date: subject.PartialDate) -> None:

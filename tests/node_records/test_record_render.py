@@ -54,13 +54,38 @@ def test_arabic_letters_and_their_joiners_are_shown_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("date", "shown"),
     [
-        (subject.PartialDate(precision=1, year=1980, month=3, day=7), "1980-03-07"),
-        (subject.PartialDate(precision=2, year=1980, month=3), "1980-03"),
-        (subject.PartialDate(precision=3, year=1980, qualifier=2), "about 1980"),
-        (subject.PartialDate(precision=4, year=1955, year_to=1958), "1955 to 1958"),
-        (subject.PartialDate(precision=5, note=" camp list"), "unknown (camp list)"),
         (
-            subject.PartialDate(precision=3, year=1980, calendar=2),
+            subject.PartialDate(precision=subject.DATE_PRECISION_DAY, year=1980, month=3, day=7),
+            "1980-03-07",
+        ),
+        (
+            subject.PartialDate(precision=subject.DATE_PRECISION_MONTH, year=1980, month=3),
+            "1980-03",
+        ),
+        (
+            subject.PartialDate(
+                precision=subject.DATE_PRECISION_YEAR,
+                year=1980,
+                qualifier=subject.DATE_QUALIFIER_APPROXIMATE,
+            ),
+            "about 1980",
+        ),
+        (
+            subject.PartialDate(
+                precision=subject.DATE_PRECISION_YEAR_RANGE, year=1955, year_to=1958
+            ),
+            "1955 to 1958",
+        ),
+        (
+            subject.PartialDate(precision=subject.DATE_PRECISION_UNKNOWN, note=" camp list"),
+            "unknown (camp list)",
+        ),
+        (
+            subject.PartialDate(
+                precision=subject.DATE_PRECISION_YEAR,
+                year=1980,
+                calendar=subject.SOURCE_CALENDAR_HIJRI,
+            ),
             "1980 (converted from the Hijri calendar)",
         ),
     ],
