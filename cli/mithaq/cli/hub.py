@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from mithaq.cli.output import instant, json_option, note, present, present_rows
+from mithaq.cli.output import instant, json_option, note, present, present_rows, print_json
 from mithaq.cli.profile import DEADLINE_SECONDS, connected, profile_option
 from mithaq.v1 import hub_pb2, hub_pb2_grpc
 
@@ -84,23 +85,50 @@ def run(*, folder: Path) -> int:
 def status(*, profile: Path, as_json: bool) -> None:
     """Show streams, backlog, members connected and the registry's state."""
     with connected(profile) as channel:
-        answer = hub_pb2_grpc.HubServiceStub(channel).GetStatus(
-            hub_pb2.GetStatusRequest(), timeout=DEADLINE_SECONDS
+        answer = hub_pb2_grpc.HubServiceStub(channel).GetHubStatus(
+            hub_pb2.GetHubStatusRequest(), timeout=DEADLINE_SECONDS
         )
-    rows = [
-        {
-            "member": each.member,
-            "connected": each.connected,
-            "registry_verified": each.verified_size,
-            "streams": each.streams,
-        }
-        for each in answer.members
+    peers = [_peer(each) for each in answer.peers]
+    streams = [_stream(each) for each in answer.streams]
+    alarms = [
+        {"alarm": each.alarm, "accused": each.accused, "at": instant(each.at_ms), "file": each.file}
+        for each in answer.alarms
     ]
-    present_rows(
-        "hub.status",
-        "members",
-        rows,
-        as_json=as_json,
-        title=f"Hub: registry size {answer.registry_size} at {instant(answer.registry_time_ms)}",
-        extra={"registry_size": answer.registry_size, "streams": len(answer.streams)},
-    )
+    head = {
+        "federation": answer.federation,
+        "registry_size": answer.registry_size,
+        "registry_time": instant(answer.registry_time_ms),
+        "registry_fresh": answer.registry_fresh,
+        "entries_admitted": answer.entries_admitted,
+        "entries_refused": answer.entries_refused,
+    }
+    if as_json:
+        lists = {"peers": peers, "streams": streams, "alarms": alarms}
+        print_json("hub.status", {**head, **lists})
+        return
+    present("hub.status", head, as_json=False, title="Hub")
+    present_rows("hub.status", "peers", peers, as_json=False, title="Members")
+    present_rows("hub.status", "streams", streams, as_json=False, title="Streams")
+    present_rows("hub.status", "alarms", alarms, as_json=False, title="Alarms")
+
+
+def _peer(each: hub_pb2.HubPeerStatus) -> dict[str, Any]:
+    return {
+        "member": each.member,
+        "state": each.state,
+        "publishing": each.publishing,
+        "subscribed": each.subscribed,
+        "registry": each.verified_registry_size,
+    }
+
+
+def _stream(each: hub_pb2.HubStreamStatus) -> dict[str, Any]:
+    return {
+        "stream": each.stream_id.hex()[:8],
+        "sender": each.sender,
+        "audience": list(each.audience),
+        "size": each.size,
+        "closed": each.closed,
+        "waiting_bytes": each.stored_bytes,
+        "opened": [f"{reader.member} {reader.opened_size}" for reader in each.readers],
+    }

@@ -103,7 +103,7 @@ class Stage:
     @property
     def hub_profile(self) -> Path:
         """The hub's local API."""
-        return self.hub_folder / "profiles" / "operator"
+        return self.hub_folder / "operator"
 
     def start(self, process: Process) -> Process:
         """Start a process and wait until it is ready."""
