@@ -1,0 +1,43 @@
+"""Erasing what stands at this node: content, key and index keys in one step.
+
+PROTOCOL 5.9, DESIGN 5. What remains of a row says that there was a record, never what it
+said. The one rule: whoever calls this empties the write-ahead log after the commit and
+before anybody is told that the record is gone.
+"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.stored import RECORD, erase_rows, open_row
+from mithaq.node.lookup import index
+from mithaq.node.lookup.keys import keys_of
+from mithaq.node.lookup.runs import sorted_entries
+from mithaq.node.records.model import parse_record
+from mithaq.node.sealing.errors import ErasedError
+from mithaq.node.tables import RecordStatus
+
+
+def erase_content(
+    connection: sa.Connection, home: Home, numbers: Sequence[int], *, status: RecordStatus
+) -> None:
+    """Destroy the content of rows and all that the index holds of them."""
+    forget(connection, home, numbers)
+    erase_rows(connection, numbers, status=status)
+
+
+def forget(connection: sa.Connection, home: Home, numbers: Sequence[int]) -> None:
+    """Take records out of the index: their keys follow from their content."""
+    if not numbers:
+        return
+    rows = connection.execute(sa.select(RECORD).where(RECORD.c.record_no.in_(numbers))).all()
+    entries: list[bytes] = []
+    for row in rows:
+        try:
+            record = parse_record(open_row(row, home.storage).record)
+        except ErasedError:
+            continue
+        entries += sorted_entries([(row.record_no, keys_of(record, home.index_key))])
+    if entries:
+        index.remove(connection, entries)

@@ -1,0 +1,191 @@
+"""What can go wrong in the exchange, on either side of the hub.
+
+`alarm` is the name of PROTOCOL 6 that a fault raises. No message holds a record, a key
+or anything of a person; streams are named by the beginning of their id.
+"""
+
+from typing import ClassVar
+
+
+class ExchangeError(Exception):
+    """An act of the exchange did not happen; `str()` is for our own log."""
+
+    code: ClassVar[str] = "MQ-EXCH"
+    alarm: ClassVar[str | None] = None
+    grpc_status: ClassVar[str] = "FAILED_PRECONDITION"
+    public_message: ClassVar[str] = "This could not be exchanged."
+    fix: ClassVar[str] = "See the node's log for the reason."
+    retryable: ClassVar[bool] = False
+
+
+# --- what an officer may be told ----------------------------------------------------
+
+
+class DeniedByAgreementError(ExchangeError):
+    """No agreement in force allows the disclosure that was asked for."""
+
+    code = "MQ-AGR-DENIED"
+    grpc_status = "PERMISSION_DENIED"
+    public_message = "No agreement in force allows this disclosure."
+    fix = "Ask `mithaq agreement explain` which clause stands in the way."
+
+
+class AgreementUnknownError(ExchangeError):
+    """The agreement named is not one that this member is party to."""
+
+    code = "MQ-EXCH-AGREEMENT-UNKNOWN"
+    grpc_status = "NOT_FOUND"
+    public_message = "This agency is party to no such agreement."
+    fix = "List the agreements with `mithaq agreement list`."
+
+
+class NoStreamError(ExchangeError):
+    """No stream has exactly the recipients that were asked for (PROTOCOL 3.2)."""
+
+    code = "MQ-EXCH-NO-STREAM"
+    public_message = "There is no stream to exactly these recipients."
+    fix = "Name recipients that an agreement's clauses name together, or one at a time."
+
+
+class AlertUnknownError(ExchangeError):
+    """No live alert of ours has this id."""
+
+    code = "MQ-EXCH-ALERT-UNKNOWN"
+    grpc_status = "NOT_FOUND"
+    public_message = "This agency has no such live alert."
+    fix = "List own alerts with `mithaq alert list`."
+
+
+class AlertVersionError(ExchangeError):
+    """An update is not the next version, or a new alert is not the first."""
+
+    code = "MQ-EXCH-ALERT-VERSION"
+    grpc_status = "ABORTED"
+    public_message = "The alert has another version meanwhile."
+    fix = "Show the alert, then update its newest version."
+
+
+class AlertExistsError(ExchangeError):
+    """An alert of this id was issued already."""
+
+    code = "MQ-EXCH-ALERT-EXISTS"
+    grpc_status = "ALREADY_EXISTS"
+    public_message = "An alert with this id exists already."
+    fix = "Leave the id out: the node gives a new one."
+
+
+class NotOurAlertError(ExchangeError):
+    """The record names another issuer than this member (PROTOCOL 3.6)."""
+
+    code = "MQ-EXCH-ISSUER"
+    grpc_status = "INVALID_ARGUMENT"
+    public_message = "The record names another agency as its issuer."
+    fix = "Issue alerts in the name of this agency only."
+
+
+class RegistryStaleError(ExchangeError):
+    """The registry's signed time is older than the policy allows (PROTOCOL 2.6)."""
+
+    code = "MQ-EXCH-REGISTRY-STALE"
+    grpc_status = "UNAVAILABLE"
+    public_message = "The registry is stale: nothing new is published or opened."
+    fix = "Check the connection to the hub; what is held can still be searched."
+    retryable = True
+
+
+class SigningHaltedError(ExchangeError):
+    """Somebody else may hold this node's log key, so it signs nothing (PROTOCOL 1.5)."""
+
+    code = "MQ-EXCH-SIGNING-HALTED"
+    alarm = "key used elsewhere"
+    public_message = "This node's log key may be in use elsewhere: it signs nothing."
+    fix = "Read the evidence of the alarm, then have the key revoked and enrol anew."
+
+
+class OutboxFullError(ExchangeError):
+    """More acts wait than the outbox takes."""
+
+    code = "MQ-EXCH-OUTBOX-FULL"
+    grpc_status = "RESOURCE_EXHAUSTED"
+    public_message = "Too many acts wait."
+    fix = "Wait a moment and repeat; nothing of this act was stored."
+    retryable = True
+
+
+# --- what accuses somebody ----------------------------------------------------------
+
+
+class ProofRefusedError(ExchangeError):
+    """What came from the hub does not prove what it should."""
+
+    code = "MQ-EXCH-PROOF"
+    grpc_status = "DATA_LOSS"
+    public_message = "What came does not prove what it should."
+    fix = "Read the evidence file and ask the hub's operator."
+
+
+class BodyWithheldError(ProofRefusedError):
+    """A body was left out without what PROTOCOL 5.4 demands."""
+
+    code = "MQ-EXCH-BODY-WITHHELD"
+    alarm = "body withheld"
+
+
+class BodyOrderError(ProofRefusedError):
+    """Bodies came out of order, twice, or for entries that have none."""
+
+    code = "MQ-EXCH-BODY-ORDER"
+    alarm = "body mismatch"
+
+
+class AcceptanceMissingError(ProofRefusedError):
+    """Headers came without the hub's cosignature over them (PROTOCOL 5.3)."""
+
+    code = "MQ-EXCH-ACCEPTANCE"
+
+
+class NotInAudienceError(ProofRefusedError):
+    """A stream was delivered that does not name this member."""
+
+    code = "MQ-EXCH-AUDIENCE"
+    alarm = "outside agreement"
+
+
+class SenderUnknownError(ProofRefusedError):
+    """A stream's sender or a receipt's signer is not in the registry."""
+
+    code = "MQ-EXCH-SENDER"
+    alarm = "unknown member"
+
+
+class StreamUnknownError(ProofRefusedError):
+    """Something names a stream that this node does not have."""
+
+    code = "MQ-EXCH-STREAM"
+
+
+class ReceiptConflictError(ProofRefusedError):
+    """A reader signed another root than the stream has at that size (PROTOCOL 5.6)."""
+
+    code = "MQ-EXCH-RECEIPT-CONFLICT"
+    alarm = "receipt conflict"
+
+
+class RegistryBehindError(ExchangeError):
+    """Entries were judged by a registry that this node has not replayed yet (PROTOCOL 2.4)."""
+
+    code = "MQ-EXCH-REGISTRY-BEHIND"
+    grpc_status = "UNAVAILABLE"
+    public_message = "The registry has not been replayed so far yet."
+    fix = "Nothing: it is repeated when the registry has come."
+    retryable = True
+
+
+class HeadersBehindError(ExchangeError):
+    """Bodies refer to headers that are still on their way."""
+
+    code = "MQ-EXCH-HEADERS-BEHIND"
+    grpc_status = "UNAVAILABLE"
+    public_message = "The headers have not come so far yet."
+    fix = "Nothing: it is repeated when they have come."
+    retryable = True

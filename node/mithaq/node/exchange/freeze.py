@@ -1,0 +1,105 @@
+"""Freeze lists: what a sender keeps for a reader, timed, so that nothing can be hidden.
+
+PROTOCOL 5.7. Every minute each sender signs, per reader, the size and root of all its
+streams that include the reader. A hub that delivers nothing new would otherwise look like
+a sender with nothing to say. The one rule: no list goes back in time.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+from mithaq.certs.keys import (
+    PairPublic,
+    PairSignature,
+    SigningPair,
+    verify_pair,
+)
+from mithaq.ledger.instants import posix_seconds
+from mithaq.node.exchange.errors import ProofRefusedError
+from mithaq.v1 import exchange_pb2
+
+LABEL: Final = b"mithaq/freeze/v1"
+INTERVAL: Final = timedelta(seconds=60)
+# Two lists may be lost or late before somebody is called.
+OVERDUE_AFTER: Final = timedelta(seconds=180)
+STREAMS_MAX: Final = 4096
+
+
+class Head(NamedTuple):
+    """A stream's size and root in a list."""
+
+    stream_id: bytes
+    size: int
+    root: bytes
+
+
+class FreezeList(NamedTuple):
+    """A list whose two signatures have verified, and its exact bytes."""
+
+    sender: str
+    reader: str
+    at: datetime
+    heads: tuple[Head, ...]
+    message_bytes: bytes
+
+
+def sign_freeze_list(
+    heads: Sequence[Head],
+    *,
+    federation: str,
+    sender: str,
+    reader: str,
+    keys: SigningPair,
+    at: datetime,
+) -> exchange_pb2.FreezeList:
+    """Return a sender's signed list for one reader."""
+    message = exchange_pb2.FreezeList(
+        federation=federation,
+        sender=sender,
+        reader=reader,
+        at=posix_seconds(at),
+        streams=[
+            exchange_pb2.StreamHead(stream_id=each.stream_id, size=each.size, root=each.root)
+            for each in sorted(heads)[:STREAMS_MAX]
+        ],
+    )
+    signature = keys.sign(_signed_bytes(message))
+    message.signature_ed25519 = signature.ed25519
+    message.signature_mldsa = signature.mldsa44
+    return message
+
+
+def check_freeze_list(
+    message: exchange_pb2.FreezeList, *, federation: str, reader: str, keys: PairPublic
+) -> FreezeList:
+    """Return a list for this reader once both signatures have verified.
+
+    Raises:
+        ProofRefusedError: of another federation, for another reader, not sorted, no time.
+        SignatureInvalidError: not signed by both halves of the sender's log key.
+
+    """
+    if message.federation != federation or message.reader != reader:
+        raise ProofRefusedError("a freeze list is of another federation or for another reader")
+    heads = tuple(Head(each.stream_id, each.size, each.root) for each in message.streams)
+    names = [each.stream_id for each in heads]
+    if names != sorted(set(names)) or len(names) > STREAMS_MAX:
+        raise ProofRefusedError("a freeze list is sorted by stream and names each once")
+    try:
+        at = datetime.fromtimestamp(message.at, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ProofRefusedError("a freeze list has no possible time") from None
+    signature = PairSignature(message.signature_ed25519, message.signature_mldsa)
+    verify_pair(keys, _signed_bytes(message), signature)
+    return FreezeList(
+        message.sender, reader, at, heads, message.SerializeToString(deterministic=True)
+    )
+
+
+def _signed_bytes(message: exchange_pb2.FreezeList) -> bytes:
+    bare = exchange_pb2.FreezeList()
+    bare.CopyFrom(message)
+    bare.ClearField("signature_ed25519")
+    bare.ClearField("signature_mldsa")
+    return LABEL + bare.SerializeToString(deterministic=True)

@@ -1,0 +1,222 @@
+"""Issuing and updating alerts: decided for each recipient, sealed once for each stream.
+
+PROTOCOL 3.3 to 3.6, DESIGN 7. A next version goes to the streams that carry the alert as
+long as all who read there may still have it; from the others it is taken back. The one
+rule: nothing is asked of the transaction before every decision about the act is made.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from mithaq.agreements.status import AgreementStatus
+from mithaq.ledger.entry import Priority, WithdrawReason, WithdrawScope, day_from
+from mithaq.node.exchange.acts import ActResult, Disclosure, IssueItem, UpdateItem
+from mithaq.node.exchange.disclosures import LiveDisclosure, live_disclosures
+from mithaq.node.exchange.draft import PutDraft, PutTerms, WithdrawDraft
+from mithaq.node.exchange.errors import (
+    AlertExistsError,
+    AlertUnknownError,
+    AlertVersionError,
+    NotOurAlertError,
+)
+from mithaq.node.exchange.home import seconds
+from mithaq.node.exchange.out_stream import OwnStream
+from mithaq.node.exchange.routing import Plan, RecipientDecision, Share, plan_disclosure
+from mithaq.node.exchange.stored import ALERT, RECORD, new_row, new_seed, set_status
+from mithaq.node.exchange.transaction import Finished, Transaction
+from mithaq.node.records.model import ParsedRecord, RecordKind
+from mithaq.node.tables import RecordStatus
+
+Outcome = Callable[[Finished], ActResult]
+
+
+class OwnVersion(NamedTuple):
+    """A version of an own alert, as its row says."""
+
+    record_no: int
+    version: int
+    status: RecordStatus
+
+
+Known = dict[str, list[OwnVersion]]
+
+
+def known_versions(connection: sa.Connection, alert_ids: Sequence[str]) -> Known:
+    """Return the versions of own alerts by id, oldest first."""
+    known: Known = {}
+    if not alert_ids:
+        return known
+    rows = connection.execute(
+        sa.select(RECORD.c.item_id, RECORD.c.record_no, RECORD.c.version, RECORD.c.status)
+        .where(RECORD.c.item_id.in_(alert_ids), RECORD.c.own.is_(True), RECORD.c.kind == ALERT)
+        .order_by(RECORD.c.item_id, RECORD.c.version)
+    )
+    for item_id, record_no, version, status in rows:
+        known.setdefault(item_id, []).append(OwnVersion(record_no, version, RecordStatus(status)))
+    return known
+
+
+def issue(tx: Transaction, item: IssueItem, known: Known) -> Outcome:
+    """Disclose a new alert to whom the agreements allow.
+
+    Raises:
+        ExchangeError: one of its kinds says why not; nothing was asked of the transaction.
+
+    """
+    record = item.record
+    _check_ours(record, tx.home.member)
+    if record.version != 1:
+        raise AlertVersionError(f"a new alert has version 1, not {record.version}")
+    if record.alert_id in known:
+        raise AlertExistsError("an alert of this id was issued before")
+    plan = plan_disclosure(
+        tx.home.registry,
+        record,
+        member=tx.home.member,
+        agreement_id=item.agreement_id,
+        recipients=item.recipients,
+        at=tx.at,
+    )
+    ways = [(share, tx.routes.reach(share)) for share in plan.shares]
+    record_no, seed = _keep(tx, record, plan)
+    for share, streams in ways:
+        for stream in streams:
+            tx.put(stream, share.status, _draft(record, share, record_no, seed))
+    return _outcome(record, record_no, plan.decisions)
+
+
+def update(tx: Transaction, item: UpdateItem, known: Known) -> Outcome:
+    """Disclose the next version of an own alert, and take it back where it may not go.
+
+    Raises:
+        ExchangeError: one of its kinds says why not; nothing was asked of the transaction.
+
+    """
+    record = item.record
+    _check_ours(record, tx.home.member)
+    current = _live_version(known, record.alert_id)
+    if record.version != current.version + 1:
+        raise AlertVersionError(f"version {current.version + 1} is next, not {record.version}")
+    plan = plan_disclosure(
+        tx.home.registry,
+        record,
+        member=tx.home.member,
+        agreement_id=None,
+        recipients=None,
+        at=tx.at,
+    )
+    standing = live_disclosures(tx.connection, [each.record_no for each in known[record.alert_id]])
+    route = _next_version_routes(tx, plan, standing)
+    record_no, seed = _keep(tx, record, plan)
+    for stream, share, target in route.puts:
+        tx.put(stream, share.status, _draft(record, share, record_no, seed, target=target))
+    for each, status in route.withdrawals:
+        draft = WithdrawDraft(
+            each.first_sequence, WithdrawReason.WITHDRAWN, WithdrawScope.DISCLOSURE
+        )
+        tx.withdraw(each.stream, status, draft)
+    set_status(tx.connection, [current.record_no], status=RecordStatus.SUPERSEDED)
+    return _outcome(record, record_no, plan.decisions)
+
+
+class _Route(NamedTuple):
+    """Where a next version goes, and from where the alert is taken back."""
+
+    puts: list[tuple[OwnStream, Share, int | None]]
+    withdrawals: list[tuple[LiveDisclosure, AgreementStatus]]
+
+
+def _next_version_routes(tx: Transaction, plan: Plan, standing: Sequence[LiveDisclosure]) -> _Route:
+    shares = {share.agreement.id: share for share in plan.shares}
+    route = _Route([], [])
+    covered: dict[str, set[str]] = {}
+    for each in standing:
+        agreement_id = each.stream.key.agreement_id
+        share = shares.get(agreement_id)
+        status = tx.home.registry.agreement(agreement_id).status
+        readable = tx.routes.readable(agreement_id, status)
+        readers = {stream.log_no: found for stream, found in readable}.get(each.stream.log_no)
+        done = covered.setdefault(agreement_id, set())
+        if readers is None or (share is not None and readers <= done):
+            # Closed, or reached already: the newer version supersedes what stands there.
+            continue
+        if share is None or not readers <= share.recipients:
+            route.withdrawals.append((each, status))
+            continue
+        route.puts.append((each.stream, share, each.first_sequence))
+        done |= readers
+    for share in plan.shares:
+        rest = share.recipients - covered.get(share.agreement.id, set())
+        able = frozenset().union(
+            *(found for _, found in tx.routes.readable(share.agreement.id, share.status))
+        )
+        if rest & able:
+            streams = tx.routes.reach_members(share.agreement.id, share.status, rest)
+            route.puts.extend((stream, share, None) for stream in streams)
+    return route
+
+
+def _check_ours(record: ParsedRecord, member: str) -> None:
+    if record.kind is not RecordKind.ALERT or record.issuer != member:
+        raise NotOurAlertError("only alerts in this member's own name are issued here")
+
+
+def _live_version(known: Known, alert_id: str) -> OwnVersion:
+    versions = known.get(alert_id, [])
+    if not versions or versions[-1].status is not RecordStatus.LIVE:
+        raise AlertUnknownError("no live alert of this id")
+    return versions[-1]
+
+
+def _keep(tx: Transaction, record: ParsedRecord, plan: Plan) -> tuple[int, bytes]:
+    record_no, seed = tx.new_record_no(), new_seed(tx.home.random)
+    agreements = {share.agreement.id for share in plan.shares}
+    row = new_row(
+        record,
+        record_no=record_no,
+        seed=seed,
+        own=True,
+        agreement_id=agreements.pop() if len(agreements) == 1 else "",
+        place=None,
+        registry_size=tx.home.registry.size,
+        expires_at=seconds(record.expiry),
+        status=RecordStatus.LIVE,
+        home=tx.home,
+        at=tx.at,
+    )
+    tx.keep(row, record)
+    return record_no, seed
+
+
+def _draft(
+    record: ParsedRecord, share: Share, record_no: int, seed: bytes, target: int | None = None
+) -> PutDraft:
+    terms = PutTerms(
+        category=record.category,
+        priority=Priority(record.alert.priority),
+        agreement_version=share.agreement.version,
+        expires_at=day_from(record.expiry),
+    )
+    return PutDraft(record_no, terms, record.raw, seed, target)
+
+
+def _outcome(
+    record: ParsedRecord, record_no: int, decisions: tuple[RecipientDecision, ...]
+) -> Outcome:
+    def told(finished: Finished) -> ActResult:
+        places = finished.places().get(record_no, [])
+        return ActResult(
+            alert_id=record.alert_id,
+            version=record.version,
+            disclosures=tuple(
+                Disclosure(
+                    stream.stream_id, placed.sequence, stream.key.agreement_id, tuple(readers)
+                )
+                for stream, placed, readers in places
+            ),
+            decisions=decisions,
+        )
+
+    return told

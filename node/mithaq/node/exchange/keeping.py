@@ -1,0 +1,330 @@
+"""The inbox's second half: what was opened is kept, and what wasn't is answered for.
+
+PROTOCOL 3.6, 5.5, 5.9. One transaction for a piece of bodies: records at rest under keys
+of their own, index keys as a sorted run, one audit entry, the refusals signed and the
+stream's cursor moved. The one rule: `opened` is signed over what this transaction made
+durable, and sent after it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from mithaq.ledger.entry import WithdrawScope
+from mithaq.node.exchange.answering import HIT, hit_row
+from mithaq.node.exchange.erasing import forget
+from mithaq.node.exchange.home import Home, seconds
+from mithaq.node.exchange.in_stream import Awaited, InStream
+from mithaq.node.exchange.opening import Opened, Refused
+from mithaq.node.exchange.out_stream import DISCLOSURE, STREAM, WITHDRAWAL
+from mithaq.node.exchange.stored import (
+    RECORD,
+    item_id,
+    new_row,
+    next_record_no,
+    open_row,
+    set_status,
+)
+from mithaq.node.exchange.taking_back import TOMBSTONE, bury
+from mithaq.node.exchange.withdrawing import ERASURE
+from mithaq.node.lookup import index
+from mithaq.node.lookup.keys import keys_of
+from mithaq.node.lookup.runs import sorted_entries
+from mithaq.node.records.model import ParsedRecord, RecordKind
+from mithaq.node.sealing.errors import ErasedError
+from mithaq.node.tables import RecordStatus
+from mithaq.store.audit_entry import AuditEntry, Decision, Operation, RecordRef
+from mithaq.store.engine import bulk_insert
+from mithaq.v1 import record_pb2
+
+WITHDRAWN_BEFORE: Final = "WITHDRAWN_BEFORE"
+CONTENT_DIFFERS: Final = "CONTENT_DIFFERS"
+DISCLOSURE_UNKNOWN: Final = "DISCLOSURE_UNKNOWN"
+_OUTCOMES: Final = {
+    record_pb2.ERASURE_OUTCOME_ERASED: "ERASED",
+    record_pb2.ERASURE_OUTCOME_RETAINED_IN_CASE_FILE: "RETAINED_IN_CASE_FILE",
+}
+
+
+class _Version(NamedTuple):
+    """A received version, as its row or this transaction says."""
+
+    record_no: int
+    version: int
+    status: RecordStatus
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Keeps the opened records of one stream in one transaction."""
+
+    connection: sa.Connection
+    home: Home
+    stream: InStream
+    at: datetime
+    refused: list[Refused] = field(default_factory=list)
+    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _placed: list[dict[str, Any]] = field(default_factory=list)
+    _hits: list[dict[str, Any]] = field(default_factory=list)
+    _indexed: dict[int, ParsedRecord] = field(default_factory=dict)
+    _forgotten: list[int] = field(default_factory=list)
+    _superseded: list[int] = field(default_factory=list)
+    _told: list[RecordRef] = field(default_factory=list)
+    _next_record_no: int = 0
+
+    def keep_all(self, results: Sequence[Opened | Refused]) -> None:
+        """Keep what was opened; note what was refused, here or before."""
+        opened = [each for each in results if isinstance(each, Opened)]
+        self.refused = [each for each in results if isinstance(each, Refused)]
+        self._next_record_no = next_record_no(self.connection)
+        taken = self._taken_back(each.entry for each in opened)
+        versions = self._versions(each.record for each in opened)
+        buried = self._buried(each.record for each in opened)
+        for each in opened:
+            reason = self._keep(each, taken, versions, buried)
+            if reason is not None:
+                self.refused.append(Refused(each.entry, reason))
+        self._write()
+
+    def audit_entry(self) -> AuditEntry:
+        """Return the entry that says what was received (DESIGN 8)."""
+        agreement = self.home.registry.agreement(self.stream.agreement_id).in_force(at=self.at)
+        refusals = [
+            RecordRef(
+                stream_id=self.stream.stream_id,
+                sequence=each.entry.sequence,
+                decision=Decision(allowed=False, reason=each.reason),
+            )
+            for each in self.refused
+        ]
+        return AuditEntry(
+            at=self.at,
+            actor="node",
+            role="system",
+            operation=Operation.RECEIVE,
+            agreement_id=agreement.id,
+            agreement_version=agreement.version,
+            agreement_hash=agreement.hash,
+            registry_size=self.home.registry.size,
+            counterparts=(self.stream.sender,),
+            records=(*self._told, *refusals),
+            result_count=len(self._told),
+        )
+
+    # --- what stands already --------------------------------------------------------
+
+    def _taken_back(self, entries: Iterable[Awaited]) -> dict[int, WithdrawScope]:
+        """Return the first PUTs among these that a WITHDRAW has named, with its scope."""
+        targets = {each.first_sequence for each in entries}
+        rows = self.connection.execute(
+            sa.select(WITHDRAWAL.c.target, sa.func.max(WITHDRAWAL.c.scope))
+            .where(WITHDRAWAL.c.log_no == self.stream.log_no)
+            .where(WITHDRAWAL.c.target.between(min(targets, default=0), max(targets, default=0)))
+            .group_by(WITHDRAWAL.c.target)
+        )
+        return {target: WithdrawScope(scope) for target, scope in rows if target in targets}
+
+    def _versions(self, records: Iterable[ParsedRecord]) -> dict[str, list[_Version]]:
+        wanted = [item_id(each) for each in records if each.kind is not RecordKind.ERASURE_RECEIPT]
+        found: dict[str, list[_Version]] = {}
+        rows = self.connection.execute(
+            sa.select(RECORD.c.item_id, RECORD.c.record_no, RECORD.c.version, RECORD.c.status)
+            .where(RECORD.c.item_id.in_(wanted), RECORD.c.own.is_(False))
+            .order_by(RECORD.c.version)
+        )
+        for item, record_no, version, status in rows:
+            entry = _Version(record_no, version, RecordStatus(status))
+            found.setdefault(item, []).append(entry)
+        return found
+
+    def _buried(self, records: Iterable[ParsedRecord]) -> dict[str, int]:
+        """Return up to which version alerts among these were withdrawn for good."""
+        if self.connection.execute(sa.select(TOMBSTONE.c.version).limit(1)).first() is None:
+            return {}
+        keys = {
+            self.home.storage.tombstone(each.alert_id): each.alert_id
+            for each in records
+            if each.kind is RecordKind.ALERT
+        }
+        rows = self.connection.execute(
+            sa.select(TOMBSTONE.c.key, TOMBSTONE.c.version).where(TOMBSTONE.c.key.in_(list(keys)))
+        )
+        return {keys[key]: version for key, version in rows}
+
+    # --- one record -----------------------------------------------------------------
+
+    def _keep(
+        self,
+        opened: Opened,
+        taken: Mapping[int, WithdrawScope],
+        versions: dict[str, list[_Version]],
+        buried: Mapping[str, int],
+    ) -> str | None:
+        """Keep one record, or return why not."""
+        record = opened.record
+        if record.kind is RecordKind.ERASURE_RECEIPT:
+            return self._note_erasure(opened)
+        if opened.entry.first_sequence in taken:
+            # Taken back while its body was on the way: it is nowhere to be kept.
+            if taken[opened.entry.first_sequence] is WithdrawScope.RECORD:
+                until = seconds(record.expires_at or self.at)
+                bury(
+                    self.connection, self.home, record.alert_id, version=record.version, until=until
+                )
+            return None
+        if buried.get(record.alert_id, 0) >= record.version and record.kind is RecordKind.ALERT:
+            return WITHDRAWN_BEFORE
+        known = versions.setdefault(item_id(record), [])
+        same = next((each for each in known if each.version == _version_of(record)), None)
+        if same is not None:
+            return self._keep_again(opened, same)
+        self._keep_new(opened, known)
+        return None
+
+    def _keep_again(self, opened: Opened, same: _Version) -> str | None:
+        """Note one more place of a version that is here already: its content must be the same."""
+        row = self.connection.execute(
+            sa.select(RECORD).where(RECORD.c.record_no == same.record_no)
+        ).one_or_none()
+        raw = next((each for each in (self._raw_of(row),) if each is not None), None)
+        if raw is not None and raw != opened.record.raw:
+            return CONTENT_DIFFERS
+        if row is not None and raw is None:
+            return WITHDRAWN_BEFORE
+        self._place(opened, same.record_no)
+        return None
+
+    def _raw_of(self, row: Any) -> bytes | None:  # noqa: ANN401 - a row of RECORD
+        if row is None:
+            return None
+        try:
+            return open_row(row, self.home.storage).record
+        except ErasedError:
+            return None
+
+    def _keep_new(self, opened: Opened, known: list[_Version]) -> None:
+        record = opened.record
+        newest = max((each.version for each in known), default=0)
+        is_newest = _version_of(record) > newest
+        status = RecordStatus.LIVE if is_newest else RecordStatus.SUPERSEDED
+        record_no = self._next_record_no
+        self._next_record_no += 1
+        self._rows.append(self._row(opened, record_no, status))
+        self._place(opened, record_no)
+        if is_newest:
+            self._supersede(known)
+            self._indexed[record_no] = record
+        known.append(_Version(record_no, _version_of(record), status))
+        if record.kind is RecordKind.HIT_REPORT:
+            row = hit_row(record, record_no=record_no, issuer=self.home.member, at=self.at)
+            self._hits.append({**row, "status": "received", "match_id": ""})
+
+    def _supersede(self, known: list[_Version]) -> None:
+        for at, each in enumerate(known):
+            if each.status is RecordStatus.LIVE:
+                known[at] = each._replace(status=RecordStatus.SUPERSEDED)
+                self._superseded.append(each.record_no)
+                if self._indexed.pop(each.record_no, None) is None:
+                    self._forgotten.append(each.record_no)
+
+    def _row(self, opened: Opened, record_no: int, status: RecordStatus) -> dict[str, Any]:
+        record, terms = opened.record, opened.entry.terms
+        expires_at = record.expires_at or terms.expires_at or self.at
+        return new_row(
+            record,
+            record_no=record_no,
+            seed=opened.salt,
+            own=False,
+            agreement_id=self.stream.agreement_id,
+            place=(self.stream.log_no, opened.entry.sequence),
+            registry_size=self.home.registry.size,
+            expires_at=seconds(expires_at),
+            status=status,
+            home=self.home,
+            at=self.at,
+        )
+
+    def _place(self, opened: Opened, record_no: int) -> None:
+        entry = opened.entry
+        self._placed.append(
+            {
+                "log_no": self.stream.log_no,
+                "first_sequence": entry.first_sequence,
+                "sequence": entry.sequence,
+                "record_no": record_no,
+                "epoch": entry.terms.epoch or 0,
+            }
+        )
+        self._told.append(_reference(opened, self.stream))
+
+    def _note_erasure(self, opened: Opened) -> str | None:
+        """Note a reader's answer to a withdrawal of ours (PROTOCOL 5.9)."""
+        receipt = opened.record.message.erasure_receipt
+        log_no = self.connection.execute(
+            sa.select(STREAM.c.log_no).where(
+                STREAM.c.stream_id == receipt.disclosure.stream_id, STREAM.c.own.is_(True)
+            )
+        ).scalar()
+        changed = self.connection.execute(
+            sa.update(ERASURE)
+            .where(
+                ERASURE.c.log_no == log_no,
+                ERASURE.c.sequence == receipt.disclosure.sequence,
+                ERASURE.c.reader == self.stream.sender,
+            )
+            .values(
+                state=_OUTCOMES[receipt.outcome],
+                done_at=receipt.done_at,
+                ground=receipt.ground,
+                until=receipt.retained_until or None,
+            )
+        ).rowcount
+        if not changed:
+            return DISCLOSURE_UNKNOWN
+        self._told.append(_reference(opened, self.stream))
+        return None
+
+    # --- all of it ------------------------------------------------------------------
+
+    def _write(self) -> None:
+        set_status(self.connection, self._superseded, status=RecordStatus.SUPERSEDED)
+        forget(self.connection, self.home, self._forgotten)
+        for row in self._rows:
+            if row["record_no"] in self._superseded:
+                row["status"] = str(RecordStatus.SUPERSEDED)
+        bulk_insert(self.connection, RECORD, self._rows)
+        bulk_insert(self.connection, DISCLOSURE, self._placed)
+        bulk_insert(self.connection, HIT, self._hits)
+        index.append(
+            self.connection,
+            sorted_entries(
+                (number, keys_of(record, self.home.index_key))
+                for number, record in self._indexed.items()
+            ),
+        )
+
+
+def _version_of(record: ParsedRecord) -> int:
+    return record.version if record.kind is RecordKind.ALERT else 1
+
+
+def _reference(opened: Opened, stream: InStream) -> RecordRef:
+    record, decision = opened.record, opened.decision
+    necessity = b""
+    if record.kind is RecordKind.ALERT:
+        text = f"{record.alert_id}\x00{record.alert.necessity}"
+        necessity = hashlib.sha256(text.encode()).digest()
+    return RecordRef(
+        alert_id=record.alert_id,
+        version=record.version,
+        stream_id=stream.stream_id,
+        sequence=opened.entry.sequence,
+        decision=Decision(
+            allowed=True, reason=str(decision.reason), clause_ids=decision.clause_ids
+        ),
+        necessity_hash=necessity,
+    )

@@ -1,0 +1,227 @@
+"""Opening: from delivered bodies to records, or to the reason why one is refused.
+
+PROTOCOL 2.5, 4.5, 5.5. Each body is decrypted, checked against its header, and judged by
+the agreement as this reader's own registry has it now. The one rule: whoever sealed a
+body that does not hold is answered by a signed refusal with a stable code, and its entry
+keeps its place.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+
+from mithaq.agreements.decision import decide_disclosure, decide_header
+from mithaq.agreements.errors import AgreementError
+from mithaq.agreements.reason import Decision
+from mithaq.certs.keys import ReceptionKey
+from mithaq.certs.participants import AgreementRecord
+from mithaq.ledger.entry import EntryKind, StreamRole, Terms
+from mithaq.ledger.errors import LedgerError
+from mithaq.node.exchange.bodies import Delivered
+from mithaq.node.exchange.epochs import EPOCH, CurrentEpoch, save_epoch, secret_name
+from mithaq.node.exchange.home import Home, milliseconds
+from mithaq.node.exchange.in_stream import Awaited, InStream
+from mithaq.node.records.errors import RecordError
+from mithaq.node.records.facts import facts_of
+from mithaq.node.records.header import check_against_header
+from mithaq.node.records.identifiers import issuer_of
+from mithaq.node.records.model import ParsedRecord, RecordKind, parse_record
+from mithaq.node.sealing.body import ContentKey
+from mithaq.node.sealing.epoch import EpochPlace, EpochSecret, open_epoch
+from mithaq.node.sealing.errors import NotAReaderError, SealingError
+
+NARROWED_SINCE: Final = "NARROWED_SINCE"
+EPOCH_NOT_OPENED: Final = "EPOCH_NOT_OPENED"
+ISSUER_MISMATCH: Final = "ISSUER_MISMATCH"
+ROLE_MISMATCH: Final = "ROLE_MISMATCH"
+SENDER_MISMATCH: Final = "SENDER_MISMATCH"
+NOT_OUR_ALERT: Final = "NOT_OUR_ALERT"
+OUTSIDE_AGREEMENT: Final = "outside agreement"
+
+
+class Opened(NamedTuple):
+    """A body that holds: its record, its salt, and the decision that lets us have it."""
+
+    entry: Awaited
+    salt: bytes
+    record: ParsedRecord
+    decision: Decision
+
+
+class Refused(NamedTuple):
+    """A body that does not hold, and the stable code that says why."""
+
+    entry: Awaited
+    reason: str
+    # Set where the fault accuses the sender (PROTOCOL 6).
+    alarm: str | None = None
+
+
+@dataclass(slots=True)
+class Opener:
+    """Opens the bodies of one stream in one transaction, epoch after epoch."""
+
+    connection: sa.Connection
+    home: Home
+    stream: InStream
+    reception: Mapping[bytes, ReceptionKey]
+    at: datetime
+    _keys: dict[int, ContentKey | None] = field(default_factory=dict)
+    _verdicts: dict[Terms, str | None] = field(default_factory=dict)
+
+    def open_all(self, delivered: Sequence[Delivered]) -> list[Opened | Refused]:
+        """Return what each body holds; entries left out with proof have no part in it."""
+        results: list[Opened | Refused] = []
+        for entry, body in delivered:
+            if entry.terms.kind is EntryKind.EPOCH:
+                refused = self._open_epoch(entry, body)
+                if refused is not None:
+                    results.append(refused)
+            elif body is not None:
+                results.append(self._open(entry, body))
+        return results
+
+    def _open_epoch(self, entry: Awaited, body: bytes | None) -> Refused | None:
+        """Keep an epoch's secret, if this node is among its readers."""
+        number = entry.terms.epoch or 0
+        readers = [each.member for each in entry.terms.readers]
+        refused: Refused | None = None
+        secret: EpochSecret | None = None
+        if body is not None:
+            place = EpochPlace(self.stream.stream_id, number, self.stream.sender)
+            try:
+                secret = open_epoch(
+                    body,
+                    place,
+                    reader=self.home.member,
+                    keys=self.reception,
+                    commitment=entry.commitment,
+                )
+            except NotAReaderError as fault:
+                if self.home.member in readers:
+                    refused = Refused(entry, fault.code)
+            except (SealingError, LedgerError) as fault:
+                refused = Refused(entry, fault.code, fault.alarm)
+        self._save_epoch(entry, number, secret, readers)
+        return refused
+
+    def _save_epoch(
+        self, entry: Awaited, number: int, secret: EpochSecret | None, readers: Sequence[str]
+    ) -> None:
+        if secret is not None:
+            save_epoch(
+                self.connection,
+                self.home,
+                log_no=self.stream.log_no,
+                stream_id=self.stream.stream_id,
+                current=CurrentEpoch(number, secret),
+                sequence=entry.sequence,
+                readers=readers,
+                at=self.at,
+            )
+            return
+        self.connection.execute(
+            sa.insert(EPOCH),
+            {
+                "log_no": self.stream.log_no,
+                "epoch": number,
+                "sequence": entry.sequence,
+                "began_at_ms": milliseconds(self.at),
+                "readers": " ".join(sorted(readers)),
+                "secret": None,
+            },
+        )
+
+    def _open(self, entry: Awaited, body: bytes) -> Opened | Refused:
+        reason = self._verdict(entry.terms)
+        key = self._key(entry.terms.epoch or 0)
+        if reason is not None or key is None:
+            return Refused(entry, reason or EPOCH_NOT_OPENED)
+        try:
+            padded = key.open(
+                entry.sequence, body, body_hash=entry.body_hash, commitment=entry.commitment
+            )
+            record = parse_record(padded.record)
+            check_against_header(record, entry.terms, audience=self.stream.audience)
+            decision = self._decide(record, entry.terms)
+        except (SealingError, LedgerError) as fault:
+            return Refused(entry, fault.code, fault.alarm)
+        except (RecordError, AgreementError) as fault:
+            return Refused(entry, fault.code)
+        reason = _misfit(record, self.stream, member=self.home.member)
+        if reason is None and decision.allowed:
+            return Opened(entry, padded.salt, record, decision)
+        return Refused(entry, reason or str(decision.reason), OUTSIDE_AGREEMENT)
+
+    def _verdict(self, terms: Terms) -> str | None:
+        """Return why entries of these terms are refused by the registry; judged once each."""
+        if terms not in self._verdicts:
+            # PROTOCOL 2.5: by our own registry, at the time at which we commit it.
+            narrowed = self.home.registry.narrowing_since(
+                terms.registry_size,
+                members=(self.stream.sender, self.home.member),
+                agreement=self.stream.agreement_id,
+            )
+            self._verdicts[terms] = NARROWED_SINCE if narrowed else None
+        return self._verdicts[terms]
+
+    def _key(self, epoch: int) -> ContentKey | None:
+        if epoch not in self._keys:
+            wrapped = self.connection.execute(
+                sa.select(EPOCH.c.secret).where(
+                    EPOCH.c.log_no == self.stream.log_no, EPOCH.c.epoch == epoch
+                )
+            ).scalar()
+            self._keys[epoch] = None if wrapped is None else self._content_key(epoch, wrapped)
+        return self._keys[epoch]
+
+    def _content_key(self, epoch: int, wrapped: bytes) -> ContentKey:
+        stream_id = self.stream.stream_id
+        kept = self.home.storage.unwrap(wrapped, name=secret_name(stream_id, epoch))
+        return ContentKey(stream_id=stream_id, epoch=epoch, secret=EpochSecret.of(kept).secret)
+
+    def _decide(self, record: ParsedRecord, terms: Terms) -> Decision:
+        standing = self.home.registry.agreement(self.stream.agreement_id)
+        agreement = standing.in_force(at=self.at)
+        if record.kind is not RecordKind.ALERT:
+            return self._decide_answer(standing, terms)
+        return decide_disclosure(
+            agreement,
+            status=standing.status,
+            facts=facts_of(record, agreement=agreement, sender=self.stream.sender),
+            sender=self.stream.sender,
+            recipient=self.home.member,
+            at=self.at,
+            created_at=terms.created_at,
+        )
+
+    def _decide_answer(self, standing: AgreementRecord, terms: Terms) -> Decision:
+        agreement = standing.in_force(at=self.at)
+        return decide_header(
+            agreement,
+            status=standing.status,
+            category=terms.category or "",
+            sender=self.stream.sender,
+            recipients=(self.home.member,),
+            purposes=(),
+            expires_at=terms.expires_at,
+            at=self.at,
+            role=int(self.stream.role),
+            created_at=terms.created_at,
+        )
+
+
+def _misfit(record: ParsedRecord, stream: InStream, *, member: str) -> str | None:
+    """Return why a record may not stand in this stream, whatever the agreement says."""
+    is_alert = record.kind is RecordKind.ALERT
+    if is_alert != (stream.role is StreamRole.DISCLOSURE):
+        return ROLE_MISMATCH
+    if record.issuer != stream.sender:
+        # Nobody speaks for another member.
+        return ISSUER_MISMATCH if is_alert else SENDER_MISMATCH
+    if record.kind is RecordKind.HIT_REPORT and issuer_of(record.alert_id) != member:
+        return NOT_OUR_ALERT
+    return None

@@ -1,0 +1,214 @@
+"""The outbox: acts of all callers, gathered while the last transaction runs.
+
+DESIGN 9: the fixed cost of a batch decides the speed, so up to 256 acts are written in one
+transaction: decisions, records at rest, sealed entries, both signatures, audit entry.
+An act is answered when it is durable; the hub is told behind. The one rule: what was
+answered is on disk, and what failed left nothing there.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import sqlalchemy as sa
+
+from mithaq.agreements.errors import AgreementError
+from mithaq.certs.errors import TrustError
+from mithaq.node.exchange.acts import (
+    Act,
+    ActResult,
+    AnswerItem,
+    CatchUpItem,
+    IssueItem,
+    UpdateItem,
+    WithdrawItem,
+)
+from mithaq.node.exchange.answering import answer
+from mithaq.node.exchange.audit_trail import audit_entries
+from mithaq.node.exchange.errors import (
+    ExchangeError,
+    OutboxFullError,
+    RegistryStaleError,
+    SigningHaltedError,
+)
+from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.issuing import Known, Outcome, issue, known_versions, update
+from mithaq.node.exchange.late_joiner import catch_up
+from mithaq.node.exchange.out_stream import Batch
+from mithaq.node.exchange.transaction import Transaction
+from mithaq.node.exchange.withdrawing import withdraw
+from mithaq.node.records.errors import RecordError
+from mithaq.service.logging import declare, logger
+from mithaq.store.errors import StoreError
+
+GROUP_ACTS_MAX: Final = 256
+WAITING_ACTS_MAX: Final = 8192
+COMMIT_FAILED: Final = declare("outbox commit failed", "acts")
+
+Refusal = ExchangeError | AgreementError | TrustError | RecordError | StoreError
+_REFUSALS: Final = (ExchangeError, AgreementError, TrustError, RecordError)
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    act: Act
+    done: "asyncio.Future[ActResult | Refusal]"
+
+
+@dataclass(slots=True)
+class _Written:
+    """What a transaction did: an answer for each act, the batches, and whether it erased."""
+
+    answers: list[ActResult | Refusal]
+    batches: list[Batch]
+    erased: bool
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Takes acts and answers them when they are durable.
+
+    `written` learns of the batches after each commit, in the order of their sequences.
+    """
+
+    home: Home
+    written: Callable[[Sequence[Batch]], None]
+    # Set when somebody else may hold our log key: nothing is signed any more (PROTOCOL 1.5).
+    halted: bool = False
+    _waiting: deque[_Waiting] = field(default_factory=deque)
+    _flushing: "asyncio.Task[None] | None" = None
+
+    async def issue(self, items: Sequence[IssueItem]) -> list[ActResult | Refusal]:
+        """Issue alerts; each is answered by a result or by the error that refused it."""
+        return await self.submit_all(items)
+
+    async def submit_all(self, acts: Sequence[Act]) -> list[ActResult | Refusal]:
+        """Do acts of any kind; each is answered by a result or by the error that refused it."""
+        return list(await asyncio.gather(*(self._submit(each) for each in acts)))
+
+    async def update(self, item: UpdateItem) -> ActResult:
+        """Issue the next version of an own alert; raise what refused it."""
+        return await self.act(item)
+
+    async def withdraw(self, item: WithdrawItem) -> ActResult:
+        """Take an own alert back; raise what refused it."""
+        return await self.act(item)
+
+    async def answer(self, item: AnswerItem) -> ActResult:
+        """Answer a peer in its return stream; raise what refused it."""
+        return await self.act(item)
+
+    async def act(self, act: Act) -> ActResult:
+        """Do one act; raise what refused it."""
+        answer_or_refusal = await self._submit(act)
+        if isinstance(answer_or_refusal, ActResult):
+            return answer_or_refusal
+        raise answer_or_refusal
+
+    async def settled(self) -> None:
+        """Return when nothing waits; for a tidy end."""
+        while self._flushing is not None:
+            await asyncio.shield(self._flushing)
+
+    def _submit(self, act: Act) -> "asyncio.Future[ActResult | Refusal]":
+        done: asyncio.Future[ActResult | Refusal] = asyncio.get_running_loop().create_future()
+        if self.halted:
+            done.set_result(SigningHaltedError("signing is halted"))
+        elif len(self._waiting) >= WAITING_ACTS_MAX:
+            done.set_result(OutboxFullError(f"{WAITING_ACTS_MAX} acts wait"))
+        else:
+            self._waiting.append(_Waiting(act, done))
+            if self._flushing is None:
+                self._flushing = asyncio.create_task(self._flush())
+        return done
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                # Callers that were woken together are let in before the group is closed.
+                await asyncio.sleep(0)
+                await self._commit(self._next_group())
+        finally:
+            self._flushing = None
+
+    def _next_group(self) -> list[_Waiting]:
+        """Return acts for one transaction: no two about the same subject."""
+        group: list[_Waiting] = []
+        subjects: set[str] = set()
+        while self._waiting and len(group) < GROUP_ACTS_MAX:
+            subject = self._waiting[0].act.subject
+            if subject in subjects:
+                break
+            subjects.add(subject)
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _commit(self, group: list[_Waiting]) -> None:
+        acts = [each.act for each in group]
+        try:
+            written = await self.home.database.write(lambda each: self._write(each, acts))
+        except StoreError as error:
+            self._answer(group, [error] * len(group))
+        except Exception as error:  # noqa: BLE001 - one faulty act must not stop the outbox
+            logger().error(COMMIT_FAILED, acts=len(group), exc_info=error)
+            await self._commit_singly(group, error)
+        else:
+            self.written(written.batches)
+            if written.erased:
+                await asyncio.to_thread(self.home.database.truncate_wal)
+            self._answer(group, written.answers)
+
+    async def _commit_singly(self, group: list[_Waiting], error: Exception) -> None:
+        if len(group) > 1:
+            for waiting in group:
+                await self._commit([waiting])
+        elif not group[0].done.done():
+            group[0].done.set_exception(error)
+
+    @staticmethod
+    def _answer(group: Sequence[_Waiting], answers: Sequence[ActResult | Refusal]) -> None:
+        for waiting, outcome in zip(group, answers, strict=True):
+            if not waiting.done.done():
+                waiting.done.set_result(outcome)
+
+    def _write(self, connection: sa.Connection, acts: Sequence[Act]) -> _Written:
+        if self.halted:
+            return _Written([SigningHaltedError("signing is halted")] * len(acts), [], erased=False)
+        tx = Transaction(connection, self.home, self.home.clock())
+        subjects = [
+            each.subject for each in acts if isinstance(each, IssueItem | UpdateItem | WithdrawItem)
+        ]
+        known = known_versions(connection, subjects)
+        outcomes = [self._ask(tx, each, known) for each in acts]
+        finished = tx.finish()
+        answers = [outcome(finished) if callable(outcome) else outcome for outcome in outcomes]
+        self.home.audit.append(connection, audit_entries(tx, acts, answers))
+        return _Written(answers, finished.batches, tx.erased)
+
+    def _ask(self, tx: Transaction, act: Act, known: Known) -> Outcome | Refusal:
+        try:
+            if not isinstance(act, WithdrawItem):
+                _check_fresh(tx)
+            match act:
+                case IssueItem():
+                    return issue(tx, act, known)
+                case UpdateItem():
+                    return update(tx, act, known)
+                case WithdrawItem():
+                    return withdraw(tx, act, known)
+                case AnswerItem():
+                    return answer(tx, act)
+                case CatchUpItem():
+                    return catch_up(tx, act)
+        except _REFUSALS as refusal:
+            return refusal
+
+
+def _check_fresh(tx: Transaction) -> None:
+    # PROTOCOL 2.6: taking back never waits for the registry, publishing anew does.
+    try:
+        tx.home.registry.check_fresh(tx.at)
+    except TrustError as fault:
+        raise RegistryStaleError(str(fault)) from fault

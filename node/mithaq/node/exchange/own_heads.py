@@ -1,0 +1,182 @@
+"""Own heads at the hub, before anything is signed: lost tails completed, strangers named.
+
+PROTOCOL 1.5. A log has one writer. Where the hub holds more of an own stream than this
+node, under this node's own signatures, the tail was lost here (a backup was restored) and
+is read back. The one rule: a head that contradicts what is here, or that appears while
+this node was running, means that somebody else holds the key, and then nothing is signed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+
+from mithaq.ledger.checkpoint import Checkpoint, open_checkpoint
+from mithaq.ledger.errors import LedgerError
+from mithaq.ledger.names import stream_origin
+from mithaq.ledger.stream import Run, StreamState
+from mithaq.ledger.tree import Frontier, leaf_hash
+from mithaq.node.exchange.alarms import KEY_ELSEWHERE, Evidence, raise_alarm
+from mithaq.node.exchange.errors import SigningHaltedError
+from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.out_stream import STREAM, stream_row
+from mithaq.store import log_store
+from mithaq.store.audit import root_at
+from mithaq.store.audit_entry import AuditEntry, Operation
+from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
+
+READ_COUNT_MAX: Final = 256
+HEADS_DEADLINE_S: Final = 30.0
+
+
+@dataclass(slots=True)
+class OwnHeads:
+    """Compares own streams with the hub's copies, at each start and reconnect."""
+
+    home: Home
+    # After the first comparison this process is the one that signs.
+    compared: bool = False
+
+    async def compare(
+        self, stub: exchange_pb2_grpc.PublishServiceAsyncStub
+    ) -> Sequence[exchange_pb2.OwnHead]:
+        """Complete lost tails and return the heads.
+
+        Raises:
+            SigningHaltedError: a head that this node cannot explain; the alarm is raised.
+
+        """
+        answer = await stub.ListHeads(exchange_pb2.ListHeadsRequest(), timeout=HEADS_DEADLINE_S)
+        for head in answer.heads:
+            await self._compare(stub, head)
+        self.compared = True
+        return list(answer.heads)
+
+    async def _compare(
+        self, stub: exchange_pb2_grpc.PublishServiceAsyncStub, head: exchange_pb2.OwnHead
+    ) -> None:
+        origin = stream_origin(self.home.federation, head.stream_id)
+        try:
+            signed = open_checkpoint(
+                head.checkpoint,
+                origin=origin,
+                ed25519_public=self.home.log.ed25519.public,
+                mldsa_public=self.home.log.mldsa.public,
+            ).checkpoint
+        except LedgerError:
+            # Not under our signatures: the hub's word alone is nothing (PROTOCOL 1.5).
+            return
+        size = await self.home.database.read(lambda each: _size(each, origin))
+        if signed.size <= size:
+            same = await self.home.database.read(lambda each: _has_root(each, signed))
+            if not same:
+                await self._halt(head)
+        elif self.compared:
+            await self._halt(head)
+        else:
+            await self._complete(stub, head, signed, size)
+
+    async def _complete(
+        self,
+        stub: exchange_pb2_grpc.PublishServiceAsyncStub,
+        head: exchange_pb2.OwnHead,
+        signed: Checkpoint,
+        size: int,
+    ) -> None:
+        runs: list[Run] = []
+        at = size
+        while at < signed.size:
+            request = exchange_pb2.ReadOwnRequest(
+                stream_id=head.stream_id,
+                first_sequence=at,
+                count=min(READ_COUNT_MAX, signed.size - at),
+            )
+            answer = await stub.ReadOwn(request, timeout=HEADS_DEADLINE_S)
+            fresh = [Run(each.terms, each.own_size, each.own) for each in answer.batch.runs]
+            if not fresh:
+                return await self._halt(head)
+            runs += fresh
+            at += sum(len(each) for each in fresh)
+        try:
+            await self.home.database.write(
+                lambda each: self._append(each, runs, signed, head.checkpoint)
+            )
+        except LedgerError:
+            await self._halt(head)
+        return None
+
+    def _append(
+        self, connection: sa.Connection, runs: Sequence[Run], signed: Checkpoint, note: bytes
+    ) -> None:
+        """Append a lost tail, if it leads to the root that this node once signed."""
+        log = log_store.find_log(connection, signed.origin)
+        if log is None:
+            state = StreamState.open(runs[0].leaves()[0])
+            log = log_store.create_log(connection, state.origin)
+            connection.execute(sa.insert(STREAM), stream_row(log, state, own=True))
+            before, rest, hashes = Frontier.empty(), runs[1:], [leaf_hash(state.open_leaf)]
+        else:
+            stored = log_store.head(connection, log)
+            state = StreamState.from_bytes(stored.state)
+            before, rest, hashes = state.frontier, runs, []
+        if rest:
+            admission = state.admit_all(rest, kind_at=log_store.kind_at(connection, log))
+            state = admission.state
+            hashes += admission.leaf_hashes
+        if state.checkpoint() != signed:
+            raise LedgerError("the tail does not lead to the head that was signed")
+        log_store.append_runs(
+            connection,
+            log,
+            runs,
+            before,
+            state.frontier,
+            hashes=hashes,
+            state=state.to_bytes(),
+            checkpoint=note,
+        )
+        connection.execute(
+            sa.update(STREAM)
+            .where(STREAM.c.log_no == log)
+            .values(accepted_size=state.size, closed=state.closed)
+        )
+        entry = AuditEntry(
+            self.home.clock(),
+            "node",
+            "system",
+            Operation.CONTINUE,
+            subject=signed.origin,
+            result_count=len(hashes),
+        )
+        self.home.audit.append(connection, [entry])
+
+    async def _halt(self, head: exchange_pb2.OwnHead) -> None:
+        origin = stream_origin(self.home.federation, head.stream_id)
+        own = await self.home.database.read(lambda each: _note(each, origin))
+        evidence: Evidence = {
+            "head": head.checkpoint,
+            "acceptance": head.acceptance,
+            "own_checkpoint": own,
+        }
+        await self.home.database.write(
+            lambda each: raise_alarm(
+                each, self.home, KEY_ELSEWHERE, subject=origin[-64:], evidence=evidence
+            )
+        )
+        raise SigningHaltedError("the hub holds a head under our signatures that is not ours")
+
+
+def _size(connection: sa.Connection, origin: str) -> int:
+    log = log_store.find_log(connection, origin)
+    return 0 if log is None else log_store.head(connection, log).size
+
+
+def _has_root(connection: sa.Connection, signed: Checkpoint) -> bool:
+    log = log_store.find_log(connection, signed.origin)
+    return log is not None and root_at(connection, log, signed.size) == signed.root
+
+
+def _note(connection: sa.Connection, origin: str) -> bytes:
+    log = log_store.find_log(connection, origin)
+    return b"" if log is None else log_store.head(connection, log).checkpoint or b""

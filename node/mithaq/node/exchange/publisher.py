@@ -1,0 +1,228 @@
+"""The publisher: tells the hub what is durable here, and keeps what it answers.
+
+PROTOCOL 5.1 to 5.3a. Several batches are in flight; answers are kept in groups. The one
+rule: a stream is sent in order, from where the hub says that it stands, so a connection
+that breaks anywhere repeats nothing that matters and loses nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import sqlalchemy as sa
+
+from mithaq.node.exchange.accepting import Answers, keep_answers
+from mithaq.node.exchange.calls import Call, messages
+from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.out_stream import STREAM, Batch
+from mithaq.node.exchange.sending import Fresh, Sendable, read_sendable
+from mithaq.service.logging import declare, logger
+from mithaq.store.tables import LOG
+from mithaq.v1 import exchange_pb2
+
+WINDOW_BATCHES: Final = 16
+WINDOW_BYTES: Final = 8 * 1024 * 1024
+ANSWER_REFUSED: Final = declare("answer of the hub refused", "code")
+BATCH_REJECTED: Final = declare("batch rejected by the hub", "code", "stream", "sequence")
+
+
+PublishCall = Call[exchange_pb2.PublishRequest, exchange_pb2.PublishResponse]
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far one own stream is durable here, sent, and accepted."""
+
+    stream_id: bytes
+    size: int
+    sent_size: int
+    accepted_size: int
+    # In flight: the sizes that batches end at, and what each weighs.
+    in_flight: dict[int, int] = field(default_factory=dict)
+    # The hub would not take it on this connection.
+    is_rejected: bool = False
+
+
+@dataclass(slots=True)
+class Publisher:
+    """Sends own streams on whatever connection there is."""
+
+    home: Home
+    _progress: dict[int, _Progress] = field(default_factory=dict)
+    _by_id: dict[bytes, int] = field(default_factory=dict)
+    _fresh: Fresh = field(default_factory=Fresh)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _answered: asyncio.Event = field(default_factory=asyncio.Event)
+    _answers: Answers = field(default_factory=Answers)
+    _lists: list[exchange_pb2.FreezeList] = field(default_factory=list)
+    _pause_s: float = 0.0
+
+    def offer(self, batches: Sequence[Batch]) -> None:
+        """Learn of batches that were just committed; called on the event loop."""
+        self._fresh.add(batches)
+        for batch in batches:
+            progress = self._progress.get(batch.log_no)
+            if progress is None:
+                progress = _Progress(batch.stream_id, 0, 0, 0)
+                self._progress[batch.log_no] = progress
+                self._by_id[batch.stream_id] = batch.log_no
+            progress.size = max(progress.size, batch.segment.state.size)
+        self._news.set()
+
+    def offer_freeze_list(self, message: exchange_pb2.FreezeList) -> None:
+        """Send a freeze list with the next batches."""
+        self._lists.append(message)
+        self._news.set()
+
+    @property
+    def unaccepted_entries(self) -> int:
+        """How many entries the hub has not accepted yet."""
+        return sum(each.size - each.accepted_size for each in self._progress.values())
+
+    async def load(self) -> None:
+        """Learn from the database how far own streams are; before each connection."""
+        rows = await self.home.database.read(_own_sizes)
+        for log_no, stream_id, size, accepted_size in rows:
+            self._progress[log_no] = _Progress(stream_id, size, accepted_size, accepted_size)
+            self._by_id[stream_id] = log_no
+        self._pause_s = 0.0
+        self._news.set()
+
+    async def run(self, call: PublishCall) -> None:
+        """Send and keep answers until the hub ends the call; raise what the call raises."""
+        tasks = [
+            asyncio.create_task(each)
+            for each in (self._send(call), self._receive(call), self._keep())
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- sending --------------------------------------------------------------------
+
+    async def _send(self, call: PublishCall) -> None:
+        while True:
+            self._news.clear()
+            while self._lists:
+                await call.write(exchange_pb2.PublishRequest(freeze_list=self._lists.pop(0)))
+            async for piece in self._due():
+                await call.write(exchange_pb2.PublishRequest(batch=piece.to_message()))
+            await self._news.wait()
+            if self._pause_s:
+                pause, self._pause_s = self._pause_s, 0.0
+                await asyncio.sleep(pause)
+
+    async def _due(self) -> AsyncIterator[Sendable]:
+        """Yield what may be sent now, stream after stream, as long as the window is open."""
+        for log_no, progress in list(self._progress.items()):
+            while (
+                progress.sent_size < progress.size
+                and not progress.is_rejected
+                and self._is_open()
+                and not self._pause_s
+            ):
+                piece = await self._next(log_no, progress)
+                if piece is None:
+                    break
+                progress.sent_size = piece.size
+                progress.in_flight[piece.size] = piece.size_bytes
+                yield piece
+
+    def _is_open(self) -> bool:
+        flights = [
+            each for progress in self._progress.values() for each in progress.in_flight.values()
+        ]
+        return len(flights) < WINDOW_BATCHES and sum(flights) < WINDOW_BYTES
+
+    async def _next(self, log_no: int, progress: _Progress) -> Sendable | None:
+        start, stream_id = progress.sent_size, progress.stream_id
+        piece = self._fresh.take(log_no, start)
+        if piece is None:
+            piece = await self.home.database.read(
+                lambda each: read_sendable(each, log_no, stream_id=stream_id, start=start)
+            )
+        return piece
+
+    # --- answers --------------------------------------------------------------------
+
+    async def _receive(self, call: PublishCall) -> None:
+        takers: dict[str, Callable[[exchange_pb2.PublishResponse], None]] = {
+            "acceptance": self._take_acceptance,
+            "receipt": self._take_receipt,
+            "reject": self._take_reject,
+            "back_pressure_ms": self._take_back_pressure,
+        }
+        async for response in messages(call):
+            kind = response.WhichOneof("message")
+            if kind == "drain":
+                return
+            if kind is not None:
+                takers[kind](response)
+
+    def _take_acceptance(self, response: exchange_pb2.PublishResponse) -> None:
+        self._answers.acceptances.append(response.acceptance)
+        self._answered.set()
+        log_no = self._by_id.get(response.acceptance.stream_id)
+        if log_no is None:
+            return
+        progress = self._progress[log_no]
+        for size in [each for each in progress.in_flight if each <= response.acceptance.size]:
+            del progress.in_flight[size]
+        self._news.set()
+
+    def _take_receipt(self, response: exchange_pb2.PublishResponse) -> None:
+        self._answers.receipts.append(response.receipt)
+        self._answered.set()
+
+    def _take_reject(self, response: exchange_pb2.PublishResponse) -> None:
+        reject = response.reject
+        stream = reject.stream_id.hex()[:16]
+        logger().warning(BATCH_REJECTED, code=reject.code, stream=stream, sequence=reject.sequence)
+        log_no = self._by_id.get(reject.stream_id)
+        if log_no is not None:
+            progress = self._progress[log_no]
+            progress.is_rejected = True
+            progress.in_flight.clear()
+            self._news.set()
+
+    def _take_back_pressure(self, response: exchange_pb2.PublishResponse) -> None:
+        self._pause_s = response.back_pressure_ms / 1000
+        self._news.set()
+
+    async def _keep(self) -> None:
+        while True:
+            await self._answered.wait()
+            self._answered.clear()
+            answers, self._answers = self._answers, Answers()
+            if answers:
+                await self.keep(answers)
+
+    async def keep(self, answers: Answers) -> None:
+        """Verify answers of the hub and make them durable."""
+        at = self.home.clock()
+        faults = await self.home.database.write(
+            lambda each: keep_answers(each, self.home, answers, at=at)
+        )
+        for fault in faults:
+            logger().warning(ANSWER_REFUSED, code=getattr(fault, "code", ""))
+        for acceptance in answers.acceptances:
+            log_no = self._by_id.get(acceptance.stream_id)
+            if log_no is not None:
+                progress = self._progress[log_no]
+                progress.accepted_size = max(progress.accepted_size, acceptance.size)
+
+
+def _own_sizes(connection: sa.Connection) -> Sequence[tuple[int, bytes, int, int]]:
+    rows = connection.execute(
+        sa.select(STREAM.c.log_no, STREAM.c.stream_id, LOG.c.size, STREAM.c.accepted_size)
+        .join(LOG, LOG.c.log_no == STREAM.c.log_no)
+        .where(STREAM.c.own.is_(True))
+        .order_by(STREAM.c.log_no)
+    )
+    return [(row.log_no, row.stream_id, row.size, row.accepted_size) for row in rows]

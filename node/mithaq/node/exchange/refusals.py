@@ -1,0 +1,89 @@
+"""Refusal lists: what hub and readers would not take, signed (PROTOCOL 5.2, 5.5).
+
+Signed bytes: `"mithaq/refusals/v1" ‖ lp(stream id) ‖ lp(signer) ‖` the message without
+its signature, deterministically serialized. The one rule: a list is believed for its
+stream and its signer only, and only below the size that it came with.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from mithaq.certs.keys import verify_ed25519
+from mithaq.ledger.checkpoint import Signer
+from mithaq.ledger.commitment import lp
+from mithaq.node.exchange.errors import ProofRefusedError
+from mithaq.v1 import exchange_pb2
+
+LABEL: Final = b"mithaq/refusals/v1"
+REFUSALS_PER_LIST_MAX: Final = 256
+LISTS_PER_RECEIPT_MAX: Final = 16
+
+
+class Refusal(NamedTuple):
+    """An entry whose body was dropped, why, and by which registry that was judged."""
+
+    sequence: int
+    reason: str
+    registry_size: int
+
+
+class RefusalList(NamedTuple):
+    """A list whose signature has verified, and its exact bytes."""
+
+    signer: str
+    refusals: tuple[Refusal, ...]
+    list_bytes: bytes
+
+
+def sign_refusals(
+    refusals: Sequence[Refusal], *, stream_id: bytes, signer: str, key: Signer
+) -> list[exchange_pb2.RefusalList]:
+    """Return signed lists of at most 256 refusals each, in order of sequence."""
+    ordered = sorted(refusals)
+    lists: list[exchange_pb2.RefusalList] = []
+    for at in range(0, len(ordered), REFUSALS_PER_LIST_MAX):
+        message = exchange_pb2.RefusalList(
+            stream_id=stream_id,
+            signer=signer,
+            refusals=[
+                exchange_pb2.Refusal(
+                    sequence=each.sequence, reason=each.reason, registry_size=each.registry_size
+                )
+                for each in ordered[at : at + REFUSALS_PER_LIST_MAX]
+            ],
+        )
+        message.signature = key.sign(_signed_bytes(message))
+        lists.append(message)
+    return lists
+
+
+def check_refusals(
+    message: exchange_pb2.RefusalList, *, stream_id: bytes, signer: str, size: int, public: bytes
+) -> RefusalList:
+    """Return a list once its signature has verified.
+
+    Raises:
+        ProofRefusedError: another stream or signer, no order, or a sequence beyond `size`.
+        SignatureInvalidError: not signed by this key.
+
+    """
+    if message.stream_id != stream_id or message.signer != signer:
+        raise ProofRefusedError("a list of refusals names another stream or signer")
+    sequences = [each.sequence for each in message.refusals]
+    if not 1 <= len(sequences) <= REFUSALS_PER_LIST_MAX:
+        raise ProofRefusedError(f"a list has 1 to {REFUSALS_PER_LIST_MAX} refusals")
+    if sequences != sorted(set(sequences)) or sequences[-1] >= size:
+        raise ProofRefusedError("refusals are in order and lie below the size that is signed")
+    verify_ed25519(public, _signed_bytes(message), message.signature)
+    refusals = tuple(
+        Refusal(each.sequence, each.reason, each.registry_size) for each in message.refusals
+    )
+    return RefusalList(signer, refusals, message.SerializeToString(deterministic=True))
+
+
+def _signed_bytes(message: exchange_pb2.RefusalList) -> bytes:
+    bare = exchange_pb2.RefusalList()
+    bare.CopyFrom(message)
+    bare.ClearField("signature")
+    names = lp(message.stream_id) + lp(message.signer.encode())
+    return LABEL + names + bare.SerializeToString(deterministic=True)

@@ -1,0 +1,218 @@
+"""Which recipients, and by which own streams: decided before anything is sealed.
+
+PROTOCOL 3.1, 3.2; DESIGN 7. The agreements' clauses say who may be given a record, the
+registry who may read now, and the streams that stand open say by which way. Pure, apart
+from what it is given. The one rule: a stream is used only if everybody who would read it
+now is among the recipients that are allowed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from mithaq.agreements.reason import Decision
+from mithaq.agreements.status import AgreementState, AgreementStatus
+from mithaq.agreements.streams import audience_for
+from mithaq.agreements.terms import Agreement
+from mithaq.certs.errors import TrustError
+from mithaq.certs.participants import AgreementRecord
+from mithaq.certs.registry import Registry
+from mithaq.ledger.entry import StreamRole
+from mithaq.node.exchange.epochs import entitled_readers
+from mithaq.node.exchange.errors import (
+    AgreementUnknownError,
+    DeniedByAgreementError,
+    NoStreamError,
+)
+from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.out_stream import OwnStream, list_own
+from mithaq.node.records.facts import facts_of
+from mithaq.node.records.model import ParsedRecord
+
+
+class RecipientDecision(NamedTuple):
+    """What one agreement says about one recipient."""
+
+    recipient: str
+    allowed: bool
+    reason: str
+    clause_ids: tuple[str, ...]
+    agreement_id: str
+
+
+class Share(NamedTuple):
+    """The recipients that one agreement gives a record to."""
+
+    agreement: Agreement
+    status: AgreementStatus
+    recipients: frozenset[str]
+
+
+class Plan(NamedTuple):
+    """Who gets a record under which agreement, and every decision that led there."""
+
+    shares: tuple[Share, ...]
+    decisions: tuple[RecipientDecision, ...]
+
+
+def plan_disclosure(
+    registry: Registry,
+    record: ParsedRecord,
+    *,
+    member: str,
+    agreement_id: str | None,
+    recipients: Sequence[str] | None,
+    at: datetime,
+) -> Plan:
+    """Decide who is given an alert; each recipient under one agreement only.
+
+    Raises:
+        AgreementUnknownError: the agreement named is not one of this member's.
+        DeniedByAgreementError: nobody may be given it, or not everybody who was named.
+
+    """
+    shares: list[Share] = []
+    decisions: list[RecipientDecision] = []
+    covered: set[str] = set()
+    for standing in _agreements(registry, member=member, agreement_id=agreement_id):
+        agreement = standing.in_force(at=at)
+        facts = facts_of(record, agreement=agreement, sender=member)
+        allowed, found = audience_for(
+            agreement, status=standing.status, sender=member, facts=facts, at=at
+        )
+        decisions += _told(found, agreement.id)
+        fresh = frozenset(allowed) - covered
+        if recipients is not None:
+            fresh &= frozenset(recipients)
+        if fresh:
+            shares.append(Share(agreement, standing.status, fresh))
+            covered |= fresh
+    if not covered or (recipients is not None and not covered.issuperset(recipients)):
+        raise DeniedByAgreementError(_why(decisions, recipients))
+    return Plan(tuple(shares), tuple(decisions))
+
+
+def _agreements(
+    registry: Registry, *, member: str, agreement_id: str | None
+) -> list[AgreementRecord]:
+    if agreement_id is None:
+        return [
+            each
+            for each in registry.agreements()
+            if member in each.agreement.members and each.status.state is AgreementState.ACTIVE
+        ]
+    try:
+        named = registry.agreement(agreement_id)
+    except TrustError:
+        raise AgreementUnknownError(f"no agreement {agreement_id}") from None
+    if member not in named.agreement.members:
+        raise AgreementUnknownError(f"not party to {agreement_id}")
+    return [named]
+
+
+def _told(found: Mapping[str, Decision], agreement_id: str) -> list[RecipientDecision]:
+    return [
+        RecipientDecision(recipient, each.allowed, each.reason, each.clause_ids, agreement_id)
+        for recipient, each in found.items()
+    ]
+
+
+def _why(decisions: Iterable[RecipientDecision], recipients: Sequence[str] | None) -> str:
+    refused = [
+        f"{each.recipient}: {each.reason}"
+        for each in decisions
+        if not each.allowed and (recipients is None or each.recipient in recipients)
+    ]
+    return "; ".join(refused) or "no agreement in force"
+
+
+@dataclass(slots=True)
+class Routes:
+    """The own streams of one transaction, and by which of them recipients are reached."""
+
+    connection: sa.Connection
+    home: Home
+    at: datetime
+    _streams: dict[str, list[tuple[OwnStream, frozenset[str]]]] = field(default_factory=dict)
+    _chosen: dict[tuple[str, frozenset[str]], tuple[OwnStream, ...]] = field(default_factory=dict)
+
+    def reach(self, share: Share) -> tuple[OwnStream, ...]:
+        """Return streams that together reach exactly those of the recipients who may read now.
+
+        Raises:
+            NoStreamError: nobody may read now, or no streams have these readers together.
+
+        """
+        return self.reach_members(share.agreement.id, share.status, share.recipients)
+
+    def reach_members(
+        self, agreement_id: str, status: AgreementStatus, recipients: frozenset[str]
+    ) -> tuple[OwnStream, ...]:
+        """Return what `reach` does, for recipients that were decided on otherwise."""
+        found = self._chosen.get((agreement_id, recipients))
+        if found is None:
+            streams = self.readable(agreement_id, status)
+            able = frozenset().union(*(readers for _, readers in streams))
+            found = choose(streams, recipients & able)
+            self._chosen[agreement_id, recipients] = found
+        return found
+
+    def readable(
+        self, agreement_id: str, status: AgreementStatus
+    ) -> list[tuple[OwnStream, frozenset[str]]]:
+        """Return the open disclosure streams of an agreement, each with who may read it now."""
+        streams = self._streams.get(agreement_id)
+        if streams is None:
+            streams = [
+                (each, self._readers(each, status))
+                for each in list_own(self.connection, agreement_id=agreement_id)
+                if each.key.role is StreamRole.DISCLOSURE and not each.closed
+            ]
+            self._streams[agreement_id] = streams
+        return streams
+
+    def _readers(self, stream: OwnStream, status: AgreementStatus) -> frozenset[str]:
+        readers = entitled_readers(
+            self.home.registry,
+            audience=stream.key.audience,
+            role=stream.key.role,
+            status=status,
+            at=self.at,
+        )
+        return frozenset(each.member for each in readers)
+
+    def return_stream(self, agreement_id: str, peer: str) -> OwnStream:
+        """Return the newest open return stream to a peer; raise NoStreamError."""
+        found = [
+            each
+            for each in list_own(self.connection, agreement_id=agreement_id)
+            if each.key.role is StreamRole.RETURN
+            and each.key.audience == (peer,)
+            and not each.closed
+        ]
+        if not found:
+            raise NoStreamError(f"no return stream to {peer} under {agreement_id}")
+        return found[-1]
+
+
+def choose(
+    streams: Sequence[tuple[OwnStream, frozenset[str]]], wanted: frozenset[str]
+) -> tuple[OwnStream, ...]:
+    """Return streams whose readers are together exactly the wanted ones, each reader once.
+
+    One stream where there is one; otherwise the largest that fit. Raises NoStreamError.
+    """
+    chosen: list[OwnStream] = []
+    missing = set(wanted)
+    # The newest first: of two streams with the same readers, the older is on its way out.
+    newest = sorted(streams, key=lambda each: (-len(each[1]), -each[0].log_no))
+    for stream, readers in newest:
+        if readers and readers <= missing:
+            chosen.append(stream)
+            missing -= readers
+    if missing or not chosen:
+        raise NoStreamError(f"no stream to {', '.join(sorted(missing)) or 'anybody'}")
+    return tuple(chosen)

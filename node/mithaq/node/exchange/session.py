@@ -1,0 +1,265 @@
+"""The session with the hub: what runs on one connection, and coming back after it.
+
+PROTOCOL 1.5, 2.3: the registry first, then own heads, then all else. Everything that the
+tasks do is derived from the database, so a session may end anywhere. The one rule: the
+node works without one; outbox and searches don't wait for the hub.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import grpc
+
+from mithaq.certs.errors import TrustError
+from mithaq.node.exchange import housekeeping
+from mithaq.node.exchange.accepting import Answers
+from mithaq.node.exchange.answering_erasures import ErasureAnswers
+from mithaq.node.exchange.errors import ExchangeError, SigningHaltedError
+from mithaq.node.exchange.freeze import INTERVAL
+from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.late_joiner import next_chunk
+from mithaq.node.exchange.out_stream import Batch
+from mithaq.node.exchange.outbox import Outbox
+from mithaq.node.exchange.own_heads import OwnHeads
+from mithaq.node.exchange.publisher import PublishCall, Publisher
+from mithaq.node.exchange.reception import destroy_spent, due_announcement
+from mithaq.node.exchange.registry_follow import FollowCall, RegistryFollow
+from mithaq.node.exchange.subscriber import SubscribeCall, Subscriber
+from mithaq.node.exchange.views import check_overdue_lists
+from mithaq.node.exchange.witness_client import WitnessClient
+from mithaq.service.errors import RemoteError
+from mithaq.service.logging import declare, logger
+from mithaq.service.reconnect import Backoff, keep_connected
+from mithaq.store.errors import StoreError
+from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
+
+WITNESS_INTERVAL_S: Final = 1.0
+MINUTE_S: Final = 60.0
+OWED_RETRY_S: Final = 5.0
+SUBMIT_DEADLINE_S: Final = 10.0
+CONNECTED: Final = declare("connected to the hub", "registry_size")
+DISCONNECTED: Final = declare("connection to the hub lost", "code")
+UPKEEP_FAILED: Final = declare("upkeep failed", "code")
+HALTED: Final = declare("signing halted", "code")
+
+
+@dataclass(slots=True)
+class Session:
+    """Everything that runs between this node and the hub.
+
+    `open_channel` opens a fresh channel for each connection, so that a renewed
+    certificate is used; `chance` returns a number from 0 up to, not including, 1.
+    """
+
+    home: Home
+    open_channel: Callable[[], grpc.aio.Channel]
+    chance: Callable[[], float]
+    outbox: Outbox = field(init=False)
+    publisher: Publisher = field(init=False)
+    subscriber: Subscriber = field(init=False)
+    follow: RegistryFollow = field(init=False)
+    heads: OwnHeads = field(init=False)
+    witness: WitnessClient = field(init=False)
+    erasures: ErasureAnswers = field(init=False)
+    connected: bool = False
+    _owed: asyncio.Event = field(default_factory=asyncio.Event)
+    _joined: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.publisher = Publisher(self.home)
+        self.outbox = Outbox(self.home, self.publisher.offer)
+        self.subscriber = Subscriber(self.home, self._owed.set)
+        self.follow = RegistryFollow(self.home, self._registry_grown)
+        self.heads = OwnHeads(self.home)
+        self.witness = WitnessClient(self.home)
+        self.erasures = ErasureAnswers(self.home, self.outbox)
+
+    async def run(self) -> None:
+        """Run until cancelled: what needs no hub at once, the rest whenever there is one."""
+        await self.follow.settle()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._upkeep())
+            group.create_task(self._answer_erasures())
+            group.create_task(self._catch_up())
+            group.create_task(
+                keep_connected(self._connection, backoff=Backoff(self.chance), failed=_note_failure)
+            )
+
+    # --- one connection -------------------------------------------------------------
+
+    async def _connection(self) -> None:
+        """Run one connection until the hub ends it or something fails."""
+        channel = self.open_channel()
+        try:
+            await self._serve(channel)
+        except SigningHaltedError as fault:
+            self.outbox.halted = True
+            logger().error(HALTED, code=fault.code)
+            # Nothing is signed any more; come back now and then, should a person mend it.
+            await asyncio.sleep(MINUTE_S)
+        except (TrustError, ExchangeError, StoreError) as fault:
+            logger().warning(DISCONNECTED, code=fault.code)
+        finally:
+            self.connected = False
+            await channel.close()
+
+    async def _serve(self, channel: grpc.aio.Channel) -> None:
+        registry = exchange_pb2_grpc.RegistryServiceStub(channel)
+        publish = exchange_pb2_grpc.PublishServiceStub(channel)
+        witness = exchange_pb2_grpc.WitnessServiceStub(channel)
+        subscribe = exchange_pb2_grpc.SubscribeServiceStub(channel)
+        following = asyncio.create_task(self.follow.run(cast("FollowCall", registry.Follow())))
+        try:
+            # PROTOCOL 2.3, 1.5: the registry before anything else, own heads before signing.
+            await _first(following, self.follow.current.wait())
+            heads = await self.heads.compare(publish)
+            await self.publisher.load()
+            await self.publisher.keep(_answers(heads))
+            await self.witness.begin(witness)
+            self.connected = True
+            logger().info(CONNECTED, registry_size=self.home.registry.size)
+            await _until_one_ends(
+                following,
+                self.publisher.run(cast("PublishCall", publish.Publish())),
+                self.subscriber.run(cast("SubscribeCall", subscribe.Subscribe())),
+                self._show_audit(witness),
+                self._send_freeze_lists(),
+                self._announce_keys(registry),
+            )
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def _show_audit(self, stub: exchange_pb2_grpc.WitnessServiceAsyncStub) -> None:
+        while True:
+            await self.witness.show(stub)
+            await asyncio.sleep(WITNESS_INTERVAL_S)
+
+    async def _send_freeze_lists(self) -> None:
+        while True:
+            at = self.home.clock()
+            lists = await self.home.database.read(
+                lambda each: housekeeping.freeze_lists(each, self.home, at=at)  # noqa: B023
+            )
+            for each in lists:
+                self.publisher.offer_freeze_list(each)
+            await asyncio.sleep(INTERVAL.total_seconds())
+            checked_at = self.home.clock()
+            await self.home.database.write(
+                lambda each: check_overdue_lists(each, self.home, at=checked_at)  # noqa: B023
+            )
+
+    async def _announce_keys(self, stub: exchange_pb2_grpc.RegistryServiceAsyncStub) -> None:
+        while True:
+            entry = await self.home.database.write(
+                lambda each: due_announcement(each, self.home, at=self.home.clock())
+            )
+            if entry is not None:
+                request = exchange_pb2.SubmitEntryRequest(entry=entry)
+                await stub.SubmitEntry(request, timeout=SUBMIT_DEADLINE_S)
+            await asyncio.sleep(MINUTE_S)
+            await self.home.database.write(
+                lambda each: destroy_spent(each, self.home, at=self.home.clock())
+            )
+
+    # --- without a connection -------------------------------------------------------
+
+    def _registry_grown(self, batches: Sequence[Batch]) -> None:
+        self.publisher.offer(batches)
+        self.subscriber.nudge()
+        self._joined.set()
+        self._owed.set()
+
+    async def _upkeep(self) -> None:
+        while True:
+            await asyncio.sleep(MINUTE_S)
+            await _tried(self.keep_up)
+
+    async def keep_up(self) -> None:
+        """Do what time alone brings, once."""
+        home, at = self.home, self.home.clock()
+        await home.database.write(lambda each: housekeeping.check_receipts(each, home, at=at))
+        await home.database.write(lambda each: housekeeping.check_erasures(each, home, at=at))
+        while await home.database.write(lambda each: housekeeping.expire(each, home, at=at)):
+            await asyncio.to_thread(home.database.truncate_wal)
+        await home.database.write(lambda each: housekeeping.drop_delivered(each, home, at=at))
+        await home.database.write(housekeeping.drop_opened_secrets)
+        await self.follow.settle()
+
+    async def _answer_erasures(self) -> None:
+        while True:
+            await _tried(self._pay_all)
+            self._owed.clear()
+            try:
+                async with asyncio.timeout(OWED_RETRY_S):
+                    await self._owed.wait()
+            except TimeoutError:
+                continue
+
+    async def _pay_all(self) -> None:
+        while await self.erasures.pay():
+            pass
+
+    async def _catch_up(self) -> None:
+        while True:
+            await _tried(self._catch_up_all)
+            self._joined.clear()
+            await self._joined.wait()
+
+    async def _catch_up_all(self) -> None:
+        while (item := await self.home.database.read(next_chunk)) is not None:
+            await self.outbox.act(item)
+
+
+def _answers(heads: Sequence[exchange_pb2.OwnHead]) -> Answers:
+    """Return the acceptances that the hub's heads carry: the last ones may have been lost."""
+    answers = Answers()
+    for head in heads:
+        if head.acceptance:
+            answers.acceptances.append(
+                exchange_pb2.Acceptance(
+                    stream_id=head.stream_id, size=head.size, cosignature=head.acceptance
+                )
+            )
+    return answers
+
+
+def _note_failure(error: RemoteError) -> None:
+    logger().info(DISCONNECTED, code=error.code)
+
+
+async def _tried(act: Callable[[], Awaitable[None]]) -> None:
+    """Do an act of upkeep; what fails is tried again later and harms nothing else."""
+    try:
+        await act()
+    except (StoreError, TrustError, ExchangeError) as fault:
+        logger().warning(UPKEEP_FAILED, code=fault.code)
+
+
+async def _first(task: "asyncio.Task[None]", event: Coroutine[Any, Any, Any]) -> None:
+    """Wait for the event; if the task ends before it, raise why."""
+    waiting = asyncio.create_task(event)
+    try:
+        done, _ = await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if task in done:
+            task.result()
+            raise ExchangeError("the hub ended the registry's stream")
+    finally:
+        waiting.cancel()
+
+
+async def _until_one_ends(
+    following: "asyncio.Task[None]", *coroutines: Coroutine[Any, Any, None]
+) -> None:
+    """Run all until one ends; then cancel the others and raise what it raised."""
+    tasks = [asyncio.create_task(each) for each in coroutines]
+    try:
+        done, _ = await asyncio.wait([following, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,258 @@
+"""The subscriber: takes what the hub delivers, and answers with receipts.
+
+PROTOCOL 5.4 to 5.7. What came while the last transaction ran is taken together in the
+next one: headers, then bodies, then receipts go out for what is durable. The one rule: a
+receipt leaves this node only after the transaction that it speaks of.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+
+from mithaq.certs.errors import TrustError
+from mithaq.ledger.errors import LedgerError
+from mithaq.ledger.stream import Run
+from mithaq.node.exchange.alarms import REGISTRY_WITHHELD, raise_alarm
+from mithaq.node.exchange.bodies import ArrivedBodies, Omission
+from mithaq.node.exchange.calls import Call, messages
+from mithaq.node.exchange.errors import ExchangeError
+from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.inbox import ArrivedHeaders, Held, hold_headers
+from mithaq.node.exchange.judge import HeaderPiece
+from mithaq.node.exchange.out_stream import STREAM
+from mithaq.node.exchange.receipts import Receipt, to_message
+from mithaq.node.exchange.reception import load_keys
+from mithaq.node.exchange.standing_receipts import standing_receipts
+from mithaq.node.exchange.unsealing import OpenedReceipt, Unsealed, open_bodies
+from mithaq.node.exchange.views import compare_views, take_freeze_list
+from mithaq.service.logging import declare, logger
+from mithaq.store.tables import LOG
+from mithaq.v1 import exchange_pb2
+
+WINDOW_BYTES: Final = 8 * 1024 * 1024
+CURSORS_MAX: Final = 16_384
+# PROTOCOL 2.4: how long headers may wait for the registry that they name.
+REGISTRY_WAIT: Final = timedelta(seconds=60)
+RETRY_S: Final = 1.0
+STREAM_FAILED: Final = declare("received stream failed", "stream", "code")
+VIEW_REFUSED: Final = declare("view refused", "code")
+
+P = TypeVar("P", ArrivedHeaders, ArrivedBodies)
+SubscribeCall = Call[exchange_pb2.SubscribeRequest, exchange_pb2.SubscribeResponse]
+
+
+@dataclass(slots=True)
+class _Arrived:
+    """What came since the last transaction, in order within its kind."""
+
+    headers: list[ArrivedHeaders] = field(default_factory=list)
+    bodies: list[ArrivedBodies] = field(default_factory=list)
+    views: list[exchange_pb2.Views] = field(default_factory=list)
+    freeze_lists: list[exchange_pb2.FreezeList] = field(default_factory=list)
+
+
+class _Taken(NamedTuple):
+    """What one transaction made of it."""
+
+    held: Held
+    unsealed: Unsealed
+    faults: list[Exception]
+
+
+@dataclass(slots=True)
+class Subscriber:
+    """Receives streams on whatever connection there is.
+
+    `owed` is called when receipts of erasure are owed.
+    """
+
+    home: Home
+    owed: Callable[[], None]
+    # What waits for the registry or for headers; kept across transactions, not connections.
+    _arrived: _Arrived = field(default_factory=_Arrived)
+    _waiting: _Arrived = field(default_factory=_Arrived)
+    _waiting_since: dict[bytes, datetime] = field(default_factory=dict)
+    _failed: set[bytes] = field(default_factory=set)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def nudge(self) -> None:
+        """Try again what waits: the registry has grown."""
+        self._news.set()
+
+    async def run(self, call: SubscribeCall) -> None:
+        """Receive until the hub ends the call; raise what the call raises."""
+        self._arrived, self._waiting = _Arrived(), _Arrived()
+        self._failed.clear()
+        self._waiting_since.clear()
+        await call.write(await self.home.database.read(_hello))
+        tasks = [
+            asyncio.create_task(each)
+            for each in (self._receive(call), self._take(call), self._repeat())
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _receive(self, call: SubscribeCall) -> None:
+        for receipt in await self.home.database.read(
+            lambda each: standing_receipts(each, self.home)
+        ):
+            await call.write(exchange_pb2.SubscribeRequest(receipt=receipt))
+        async for response in messages(call):
+            kind = response.WhichOneof("message")
+            if kind == "headers":
+                self._arrived.headers.append(_headers(response.headers))
+            elif kind == "bodies":
+                self._arrived.bodies.append(_bodies(response.bodies))
+            elif kind == "views":
+                self._arrived.views.append(response.views)
+            elif kind == "freeze_list":
+                self._arrived.freeze_lists.append(response.freeze_list)
+            elif kind == "reject":
+                stream = response.reject.stream_id.hex()[:16]
+                logger().warning(STREAM_FAILED, stream=stream, code=response.reject.code)
+            elif kind == "drain":
+                return
+            self._news.set()
+
+    async def _repeat(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_S)
+            if self._waiting.headers or self._waiting.bodies:
+                self._news.set()
+
+    async def _take(self, call: SubscribeCall) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            arrived, self._arrived = self._arrived, _Arrived()
+            waiting, self._waiting = self._waiting, _Arrived()
+            arrived.headers = self._unfailed(waiting.headers + arrived.headers)
+            arrived.bodies = self._unfailed(waiting.bodies + arrived.bodies)
+            taken = await self.home.database.write(partial(self._write, arrived=arrived))
+            self._settle(taken)
+            if taken.held.erased:
+                await asyncio.to_thread(self.home.database.truncate_wal)
+            for held in taken.held.receipts:
+                await call.write(_receipt_request(held))
+            for opened in taken.unsealed.receipts:
+                await call.write(_opened_request(opened))
+            if taken.held.erased or taken.held.receipts:
+                self.owed()
+
+    def _unfailed(self, pieces: Sequence[P]) -> list[P]:
+        return [each for each in pieces if each.stream_id not in self._failed]
+
+    def _write(self, connection: sa.Connection, *, arrived: _Arrived) -> _Taken:
+        home, at = self.home, self.home.clock()
+        faults: list[Exception] = []
+        held = hold_headers(connection, home, arrived.headers, at=at)
+        unsealed = Unsealed()
+        if arrived.bodies:
+            keys = load_keys(connection, home)
+            unsealed = open_bodies(connection, home, arrived.bodies, reception=keys, at=at)
+        for views in arrived.views:
+            faults += compare_views(connection, home, views)
+        for message in arrived.freeze_lists:
+            try:
+                take_freeze_list(connection, home, message, at=at)
+            except (ExchangeError, TrustError, LedgerError) as fault:
+                faults.append(fault)
+        self._accuse_withheld(connection, held, at=at)
+        return _Taken(held, unsealed, faults)
+
+    def _settle(self, taken: _Taken) -> None:
+        self._waiting.headers = taken.held.waiting + self._waiting.headers
+        self._waiting.bodies = taken.unsealed.waiting + self._waiting.bodies
+        for stream_id, fault in (taken.held.failed | taken.unsealed.failed).items():
+            self._failed.add(stream_id)
+            code = getattr(fault, "code", "")
+            logger().warning(STREAM_FAILED, stream=stream_id.hex()[:16], code=code)
+        for fault in taken.faults:
+            logger().warning(VIEW_REFUSED, code=getattr(fault, "code", ""))
+
+    def _accuse_withheld(self, connection: sa.Connection, held: Held, *, at: datetime) -> None:
+        """Raise `registry withheld` for headers that wait too long (PROTOCOL 2.4)."""
+        streams = {each.stream_id: each for each in held.waiting}
+        self._waiting_since = {
+            stream_id: self._waiting_since.get(stream_id, at) for stream_id in streams
+        }
+        for stream_id, since in self._waiting_since.items():
+            if at - since >= REGISTRY_WAIT:
+                piece = streams[stream_id].piece
+                raise_alarm(
+                    connection,
+                    self.home,
+                    REGISTRY_WITHHELD,
+                    subject=f"{stream_id.hex()[:16]}/{piece.first_sequence}",
+                    evidence={
+                        "checkpoint": piece.checkpoint,
+                        "acceptance": piece.acceptance,
+                        "terms": piece.runs[-1].terms_bytes,
+                        "registry_size": self.home.registry.size,
+                    },
+                )
+
+
+def _hello(connection: sa.Connection) -> exchange_pb2.SubscribeRequest:
+    rows = connection.execute(
+        sa.select(STREAM.c.stream_id, LOG.c.size, STREAM.c.opened_size)
+        .join(LOG, LOG.c.log_no == STREAM.c.log_no)
+        .where(STREAM.c.own.is_(False))
+        .order_by(STREAM.c.log_no)
+        .limit(CURSORS_MAX)
+    )
+    return exchange_pb2.SubscribeRequest(
+        hello=exchange_pb2.SubscribeHello(
+            cursors=[
+                exchange_pb2.StreamCursor(
+                    stream_id=row.stream_id, held_size=row.size, opened_size=row.opened_size
+                )
+                for row in rows
+            ],
+            window_bytes=WINDOW_BYTES,
+        )
+    )
+
+
+def _headers(message: exchange_pb2.Headers) -> ArrivedHeaders:
+    piece = HeaderPiece(
+        message.stream_id,
+        message.first_sequence,
+        tuple(Run(each.terms, each.own_size, each.own) for each in message.runs),
+        message.checkpoint,
+        message.acceptance,
+    )
+    return ArrivedHeaders(piece, tuple(message.refusals))
+
+
+def _bodies(message: exchange_pb2.Bodies) -> ArrivedBodies:
+    return ArrivedBodies(
+        message.stream_id,
+        message.through_size,
+        dict(zip(message.sequences, message.bodies, strict=True)),
+        {
+            each.sequence: Omission(each.sequence, each.reason, each.withdrawn_by)
+            for each in message.omissions
+        },
+    )
+
+
+def _receipt_request(receipt: Receipt) -> exchange_pb2.SubscribeRequest:
+    return exchange_pb2.SubscribeRequest(receipt=to_message(receipt))
+
+
+def _opened_request(opened: OpenedReceipt) -> exchange_pb2.SubscribeRequest:
+    message = to_message(opened.receipt)
+    message.refusals.extend(opened.lists)
+    return exchange_pb2.SubscribeRequest(receipt=message)

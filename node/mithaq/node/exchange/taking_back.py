@@ -1,0 +1,149 @@
+"""A withdrawal that has come: what it takes back here, at once and for good.
+
+PROTOCOL 3.6, 5.9. Scope RECORD reaches the alert up to that version in all streams and
+leaves a keyed tombstone; scope DISCLOSURE what this stream alone carried. What the law
+lets the bureau keep is kept sealed and off the index. The one rule: the sender is owed an
+answer for every withdrawal, and the answer is a row until it is in the return stream.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from mithaq.ledger.entry import WithdrawScope
+from mithaq.node.exchange.answering import ERASURE_TASK
+from mithaq.node.exchange.erasing import erase_content, forget
+from mithaq.node.exchange.home import Home, milliseconds, seconds
+from mithaq.node.exchange.in_stream import Withdrawn
+from mithaq.node.exchange.out_stream import DISCLOSURE, WITHDRAWAL
+from mithaq.node.exchange.stored import RECORD, set_status
+from mithaq.node.tables import RecordStatus, TombstoneRow
+from mithaq.store.tables import table_of
+from mithaq.v1 import record_pb2
+
+TOMBSTONE: Final = table_of(TombstoneRow)
+ERASED: Final = int(record_pb2.ERASURE_OUTCOME_ERASED)
+RETAINED: Final = int(record_pb2.ERASURE_OUTCOME_RETAINED_IN_CASE_FILE)
+
+
+def take_back(
+    connection: sa.Connection, home: Home, log_no: int, withdrawn: Withdrawn, *, at: datetime
+) -> bool:
+    """Carry out a WITHDRAW whose header is held; return whether content was erased."""
+    scope = withdrawn.terms.scope or WithdrawScope.DISCLOSURE
+    connection.execute(
+        sa.insert(WITHDRAWAL),
+        {
+            "log_no": log_no,
+            "target": withdrawn.target,
+            "sequence": withdrawn.sequence,
+            "scope": int(scope),
+            "reason": int(withdrawn.terms.reason or 0),
+            "at_ms": milliseconds(at),
+        },
+    )
+    carried = _carried(connection, log_no, withdrawn.target)
+    if scope is WithdrawScope.RECORD:
+        reached = _all_streams(connection, carried)
+        _bury(connection, home, reached)
+    else:
+        reached = [each for each in carried if not _stands_elsewhere(connection, each, log_no)]
+    live = [each for each in reached if each.body is not None]
+    kept = [each for each in live if _may_be_kept(each, at=at)]
+    gone = [each.record_no for each in live if each not in kept]
+    erase_content(connection, home, gone, status=RecordStatus.ERASED)
+    forget(connection, home, [each.record_no for each in kept])
+    set_status(connection, [each.record_no for each in kept], status=RecordStatus.RETAINED)
+    _owe_answer(connection, log_no, withdrawn.target, kept, at=at)
+    return bool(gone)
+
+
+def _carried(connection: sa.Connection, log_no: int, target: int) -> Sequence[Any]:
+    return connection.execute(
+        sa.select(RECORD)
+        .join(DISCLOSURE, DISCLOSURE.c.record_no == RECORD.c.record_no)
+        .where(DISCLOSURE.c.log_no == log_no, DISCLOSURE.c.first_sequence == target)
+    ).all()
+
+
+def _all_streams(connection: sa.Connection, carried: Sequence[Any]) -> Sequence[Any]:
+    """Return every received version up to the highest that was taken back."""
+    if not carried:
+        return []
+    return connection.execute(
+        sa.select(RECORD).where(
+            RECORD.c.item_id == carried[0].item_id,
+            RECORD.c.own.is_(False),
+            RECORD.c.version <= max(each.version for each in carried),
+        )
+    ).all()
+
+
+def _stands_elsewhere(connection: sa.Connection, row: Any, log_no: int) -> bool:  # noqa: ANN401
+    """Tell whether another stream carries the version, and has not taken it back."""
+    taken = sa.exists().where(
+        WITHDRAWAL.c.log_no == DISCLOSURE.c.log_no,
+        WITHDRAWAL.c.target == DISCLOSURE.c.first_sequence,
+    )
+    other = connection.execute(
+        sa.select(DISCLOSURE.c.log_no)
+        .where(DISCLOSURE.c.record_no == row.record_no, DISCLOSURE.c.log_no != log_no, ~taken)
+        .limit(1)
+    ).scalar()
+    return other is not None
+
+
+def _may_be_kept(row: Any, *, at: datetime) -> bool:  # noqa: ANN401 - a row of RECORD
+    return row.retain_until is not None and row.retain_until > seconds(at)
+
+
+def _bury(connection: sa.Connection, home: Home, rows: Sequence[Any]) -> None:
+    """Remember by a keyed hash which versions are refused from now on."""
+    if rows:
+        bury(
+            connection,
+            home,
+            rows[0].item_id,
+            version=max(each.version for each in rows),
+            until=max(each.expires_at for each in rows),
+        )
+
+
+def bury(connection: sa.Connection, home: Home, alert_id: str, *, version: int, until: int) -> None:
+    """Leave a tombstone, or raise the one that stands (PROTOCOL 3.6)."""
+    key = home.storage.tombstone(alert_id)
+    stands = connection.execute(sa.select(TOMBSTONE).where(TOMBSTONE.c.key == key)).one_or_none()
+    if stands is None:
+        connection.execute(sa.insert(TOMBSTONE), {"key": key, "version": version, "until": until})
+    else:
+        connection.execute(
+            sa.update(TOMBSTONE)
+            .where(TOMBSTONE.c.key == key)
+            .values(version=max(version, stands.version), until=max(until, stands.until))
+        )
+
+
+def _owe_answer(
+    connection: sa.Connection, log_no: int, target: int, kept: Sequence[Any], *, at: datetime
+) -> None:
+    owed = connection.execute(
+        sa.select(ERASURE_TASK.c.sequence).where(
+            ERASURE_TASK.c.log_no == log_no, ERASURE_TASK.c.sequence == target
+        )
+    ).scalar()
+    if owed is not None:
+        return
+    longest = max(kept, key=lambda each: each.retain_until, default=None)
+    connection.execute(
+        sa.insert(ERASURE_TASK),
+        {
+            "log_no": log_no,
+            "sequence": target,
+            "outcome": RETAINED if longest is not None else ERASED,
+            "done_at": seconds(at),
+            "ground": longest.retain_ground or "" if longest is not None else "",
+            "until": longest.retain_until if longest is not None else 0,
+        },
+    )

@@ -1,0 +1,112 @@
+"""One transaction of the outbox: what its acts ask for is gathered, then written at once.
+
+Acts first say what they want (rows to insert, entries to post); `finish` writes all of
+it, each stream's entries as one run and one batch where terms agree. The one rule: an act
+asks for nothing before it has been decided, so a denied act leaves nothing behind.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from mithaq.agreements.status import AgreementStatus
+from mithaq.node.exchange.draft import Placed, PutDraft, WithdrawDraft
+from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.out_stream import Batch, OwnStream, Posted, Posting, post
+from mithaq.node.exchange.routing import Routes
+from mithaq.node.exchange.stored import RECORD, next_record_no
+from mithaq.node.lookup import index
+from mithaq.node.lookup.keys import keys_of
+from mithaq.node.lookup.runs import sorted_entries
+from mithaq.node.records.model import ParsedRecord
+from mithaq.store.engine import bulk_insert
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What the acts of one transaction ask for, until `finish` writes it."""
+
+    connection: sa.Connection
+    home: Home
+    at: datetime
+    routes: Routes = field(init=False)
+    erased: bool = False
+    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _indexed: list[tuple[int, ParsedRecord]] = field(default_factory=list)
+    _postings: dict[int, tuple[Posting, AgreementStatus]] = field(default_factory=dict)
+    _next_record_no: int = 0
+
+    def __post_init__(self) -> None:
+        self.routes = Routes(self.connection, self.home, self.at)
+
+    def new_record_no(self) -> int:
+        """Return a number for a row that this transaction will insert."""
+        if not self._next_record_no:
+            self._next_record_no = next_record_no(self.connection)
+        number = self._next_record_no
+        self._next_record_no += 1
+        return number
+
+    def keep(self, row: dict[str, Any], record: ParsedRecord) -> None:
+        """Insert a record's row at the end, and what it is found by."""
+        self._rows.append(row)
+        self._indexed.append((row["record_no"], record))
+
+    def put(self, stream: OwnStream, status: AgreementStatus, draft: PutDraft) -> None:
+        """Post a record in a stream."""
+        self._posting(stream, status).puts.append(draft)
+
+    def withdraw(self, stream: OwnStream, status: AgreementStatus, draft: WithdrawDraft) -> None:
+        """Post a WITHDRAW in a stream."""
+        self._posting(stream, status).withdrawals.append(draft)
+
+    def close(self, stream: OwnStream, status: AgreementStatus, *, successor: bytes | None) -> None:
+        """Post the CLOSE of a stream."""
+        posting = self._posting(stream, status)
+        posting.closing = True
+        posting.successor = successor
+
+    def finish(self) -> "Finished":
+        """Write everything; raise with the whole transaction undone by the caller."""
+        bulk_insert(self.connection, RECORD, self._rows)
+        entries = sorted_entries(
+            (number, keys_of(record, self.home.index_key)) for number, record in self._indexed
+        )
+        index.append(self.connection, entries)
+        posted: dict[int, Posted] = {}
+        for log_no, (posting, status) in self._postings.items():
+            posted[log_no] = post(self.connection, self.home, posting, status=status, at=self.at)
+        streams = {log_no: posting.stream for log_no, (posting, _) in self._postings.items()}
+        return Finished(posted, streams)
+
+    def _posting(self, stream: OwnStream, status: AgreementStatus) -> Posting:
+        found = self._postings.get(stream.log_no)
+        if found is None:
+            found = (Posting(stream), status)
+            self._postings[stream.log_no] = found
+        return found[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a transaction wrote, by log number."""
+
+    posted: dict[int, Posted]
+    streams: dict[int, OwnStream]
+
+    @property
+    def batches(self) -> list[Batch]:
+        """The batches for the hub, in the order in which they must be sent."""
+        return [batch for each in self.posted.values() for batch in each.batches]
+
+    def places(self) -> dict[int, list[tuple[OwnStream, Placed, Sequence[str]]]]:
+        """Return where each record was put, by record number."""
+        found: dict[int, list[tuple[OwnStream, Placed, Sequence[str]]]] = {}
+        for log_no, posted in self.posted.items():
+            for placed in posted.placed:
+                entry = (self.streams[log_no], placed, posted.readers)
+                found.setdefault(placed.record_no, []).append(entry)
+        return found

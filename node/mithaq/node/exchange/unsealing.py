@@ -1,0 +1,222 @@
+"""A piece of bodies from arrival to `opened`: delivery, opening, keeping, receipt.
+
+PROTOCOL 2.6, 5.4, 5.5. Pieces that came together are one transaction, each checked for
+itself. What must wait (a stale registry, headers still on their way) is given back, and
+nothing of it is lost, because the cursor did not move. The one rule: a stream whose hub
+shows it wrong bodies stops; a sender who sealed wrong ones is refused, entry by entry.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+
+from mithaq.certs.errors import TrustError
+from mithaq.certs.keys import ReceptionKey
+from mithaq.ledger.checkpoint import Checkpoint
+from mithaq.ledger.errors import LedgerError
+from mithaq.ledger.names import stream_origin
+from mithaq.node.exchange import in_stream
+from mithaq.node.exchange.alarms import raise_alarm
+from mithaq.node.exchange.bodies import ArrivedBodies, check_delivery
+from mithaq.node.exchange.errors import (
+    ExchangeError,
+    HeadersBehindError,
+    RegistryStaleError,
+    StreamUnknownError,
+)
+from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.in_stream import InStream
+from mithaq.node.exchange.inbox import is_mldsa_due, save_receipts, save_refusals
+from mithaq.node.exchange.keeping import Keeper
+from mithaq.node.exchange.opening import Opener, Refused
+from mithaq.node.exchange.out_stream import STREAM
+from mithaq.node.exchange.receipts import OPENED, Receipt, sign_receipt
+from mithaq.node.exchange.refusals import Refusal, check_refusals, sign_refusals
+from mithaq.node.sealing.errors import SealingError
+from mithaq.store import log_store
+from mithaq.store.audit import root_at
+from mithaq.v1 import exchange_pb2
+
+_WAITS: Final = (HeadersBehindError, RegistryStaleError)
+
+
+class OpenedReceipt(NamedTuple):
+    """Our `opened` with the signed lists of what was refused since the last one."""
+
+    receipt: Receipt
+    lists: tuple[exchange_pb2.RefusalList, ...]
+
+
+@dataclass(slots=True)
+class Unsealed:
+    """What a transaction opened: receipts to send, pieces that wait, streams that failed."""
+
+    receipts: list[OpenedReceipt] = field(default_factory=list)
+    waiting: list[ArrivedBodies] = field(default_factory=list)
+    failed: dict[bytes, Exception] = field(default_factory=dict)
+
+
+def open_bodies(
+    connection: sa.Connection,
+    home: Home,
+    arrived: Sequence[ArrivedBodies],
+    *,
+    reception: Mapping[bytes, ReceptionKey],
+    at: datetime,
+) -> Unsealed:
+    """Open and keep pieces of bodies; a stream that fails leaves its neighbours alone."""
+    unsealed = Unsealed()
+    waiting: set[bytes] = set()
+    for each in arrived:
+        if each.stream_id in unsealed.failed:
+            continue
+        if each.stream_id in waiting:
+            unsealed.waiting.append(each)
+            continue
+        try:
+            receipt = _open(connection, home, each, reception=reception, at=at)
+        except _WAITS:
+            waiting.add(each.stream_id)
+            unsealed.waiting.append(each)
+        except (LedgerError, ExchangeError, SealingError) as fault:
+            unsealed.failed[each.stream_id] = fault
+            _accuse(connection, home, each, fault)
+        else:
+            unsealed.receipts.append(receipt)
+    return unsealed
+
+
+def _open(
+    connection: sa.Connection,
+    home: Home,
+    arrived: ArrivedBodies,
+    *,
+    reception: Mapping[bytes, ReceptionKey],
+    at: datetime,
+) -> OpenedReceipt:
+    try:
+        home.registry.check_fresh(at)
+    except TrustError as fault:
+        # PROTOCOL 2.6: under a stale registry nothing new is opened.
+        raise RegistryStaleError(str(fault)) from fault
+    stream = in_stream.find(connection, arrived.stream_id)
+    if stream is None:
+        raise StreamUnknownError("bodies of a stream whose headers never came")
+    size = max(arrived.through_size, stream.opened_size)
+    lists: list[exchange_pb2.RefusalList] = []
+    if arrived.through_size > stream.opened_size:
+        held_size = log_store.head(connection, stream.log_no).size
+        delivered = check_delivery(connection, home, stream, arrived, held_size=held_size, at=at)
+        results = Opener(connection, home, stream, reception, at).open_all(delivered)
+        keeper = Keeper(connection, home, stream, at)
+        keeper.keep_all(results)
+        lists = _answer_for(connection, home, stream, keeper.refused, size=size, at=at)
+        if delivered:
+            home.audit.append(connection, [keeper.audit_entry()])
+        connection.execute(
+            sa.update(STREAM).where(STREAM.c.log_no == stream.log_no).values(opened_size=size)
+        )
+    receipt = sign_opened(connection, home, stream, size, at=at)
+    save_receipts(connection, [(stream.log_no, receipt)])
+    return OpenedReceipt(receipt, tuple(lists))
+
+
+def sign_opened(
+    connection: sa.Connection, home: Home, stream: InStream, size: int, *, at: datetime
+) -> Receipt:
+    """Return our `opened` for a size of a stream that is opened so far."""
+    origin = stream_origin(home.federation, stream.stream_id)
+    checkpoint = Checkpoint(origin, size, root_at(connection, stream.log_no, size))
+    return sign_receipt(
+        checkpoint,
+        stream_id=stream.stream_id,
+        role=OPENED,
+        name=(home.federation, home.member),
+        keys=home.receipts,
+        at=at,
+        with_mldsa=is_mldsa_due(connection, home, stream, OPENED, at=at),
+    )
+
+
+def _answer_for(
+    connection: sa.Connection,
+    home: Home,
+    stream: InStream,
+    refused: Sequence[Refused],
+    *,
+    size: int,
+    at: datetime,
+) -> list[exchange_pb2.RefusalList]:
+    """Sign what was refused, keep it, and raise the alarms that accuse the sender."""
+    if not refused:
+        return []
+    refusals = [Refusal(each.entry.sequence, each.reason, home.registry.size) for each in refused]
+    lists = sign_refusals(
+        refusals, stream_id=stream.stream_id, signer=home.member, key=home.receipts.opened
+    )
+    checked = [
+        check_refusals(
+            each,
+            stream_id=stream.stream_id,
+            signer=home.member,
+            size=size,
+            public=home.receipts.opened.public,
+        )
+        for each in lists
+    ]
+    save_refusals(connection, stream.log_no, checked, at=at)
+    for each in refused:
+        if each.alarm is not None:
+            _accuse_sender(connection, home, stream, each)
+    return lists
+
+
+def _accuse_sender(
+    connection: sa.Connection, home: Home, stream: InStream, refused: Refused
+) -> None:
+    entry = refused.entry
+    raise_alarm(
+        connection,
+        home,
+        refused.alarm or "",
+        subject=f"{stream.stream_id.hex()[:16]}/{entry.sequence}",
+        evidence={
+            "origin": stream_origin(home.federation, stream.stream_id),
+            "sender": stream.sender,
+            "sequence": entry.sequence,
+            "reason": refused.reason,
+            "body_hash": entry.body_hash,
+            "commitment": entry.commitment,
+            "checkpoint": in_stream.held_note(connection, stream) or b"",
+        },
+    )
+
+
+def _accuse(
+    connection: sa.Connection, home: Home, arrived: ArrivedBodies, fault: Exception
+) -> None:
+    alarm: str | None = getattr(fault, "alarm", None)
+    if alarm is None:
+        return
+    stream = in_stream.find(connection, arrived.stream_id)
+    note = None if stream is None else in_stream.held_note(connection, stream)
+    raise_alarm(
+        connection,
+        home,
+        alarm,
+        subject=f"{arrived.stream_id.hex()[:16]}/{arrived.through_size}",
+        evidence={
+            "origin": stream_origin(home.federation, arrived.stream_id),
+            "through_size": arrived.through_size,
+            "sequences": " ".join(map(str, arrived.bodies)),
+            "omissions": " ".join(
+                f"{each.sequence}:{each.reason}:{each.withdrawn_by}"
+                for each in arrived.omissions.values()
+            ),
+            "checkpoint": note or b"",
+            "fault": str(fault),
+        },
+    )
