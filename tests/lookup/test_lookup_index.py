@@ -63,7 +63,7 @@ def filled(database: Database, rng: Random, *, appends: int, records: int, keys:
     said: Said = defaultdict(set)
     number = 0
     for _ in range(appends):
-        rows = []
+        rows: list[tuple[int, list[bytes]]] = []
         for _ in range(records):
             number += 1
             own = [rng.randbytes(16) for _ in range(keys - 1)]
@@ -78,7 +78,7 @@ def filled(database: Database, rng: Random, *, appends: int, records: int, keys:
 def runs_by_level(database: Database) -> dict[int, int]:
     statement = sa.select(RUN.c.level, sa.func.count()).group_by(RUN.c.level)
     rows = database.read_sync(lambda connection: connection.execute(statement).all())
-    return dict(tuple(row) for row in rows)
+    return {row[0]: row[1] for row in rows}
 
 
 class TestIndex:

@@ -51,6 +51,66 @@ def born(target: wire.Alert, year: int, month: int = 0, day: int = 0) -> None:
     )
 
 
+Change = Callable[[wire.Alert], object]
+BROKEN_FIELDS: list[tuple[Change, str]] = [
+    (lambda a: a.ClearField("authority"), "alert.authority"),
+    (lambda a: a.ClearField("decision_reference"), "alert.decision_reference"),
+    (lambda a: a.ClearField("legal_basis"), "alert.legal_basis"),
+    (lambda a: a.ClearField("reason"), "alert.reason"),
+    (lambda a: a.ClearField("basis"), "alert.basis"),
+    (lambda a: a.ClearField("data_subject"), "alert.data_subject"),
+    (lambda a: a.ClearField("necessity"), "alert.necessity"),
+    (lambda a: a.ClearField("origin"), "alert.origin"),
+    (lambda a: a.ClearField("purposes"), "alert.purposes"),
+    (lambda a: a.ClearField("person"), "alert.subject"),
+    (lambda a: a.person.ClearField("dates_of_birth"), "alert.person.dates_of_birth"),
+    (lambda a: a.person.ClearField("names"), "alert.person.names"),
+    (lambda a: setattr(a.person.names[0], "mrz", CANARY), "alert.person.names[0].mrz"),
+    (
+        lambda a: setattr(a.person.nationalities[0], "code", "ZZZ"),
+        "alert.person.nationalities[0].code",
+    ),
+    (lambda a: a.person.nationalities.add(), "alert.person.nationalities[1]"),
+    (lambda a: a.person.documents.add(), "alert.person.documents[1]"),
+    (lambda a: a.person.addresses.add(), "alert.person.addresses[0]"),
+    (lambda a: a.person.names.add(kind=subject.NAME_KIND_ALIAS), "alert.person.names[1]"),
+    (lambda a: born(a, 1999, 2, 29), "alert.person.dates_of_birth[0].day"),
+    (lambda a: setattr(a, "handling", wire.HANDLING_H3), "alert.handling_note"),
+    (lambda a: setattr(a, "issuer", "tn-dgsn"), "alert.alert_id"),
+    (lambda a: setattr(a, "expires_at", a.valid_from), "alert.expires_at"),
+    (lambda a: setattr(a, "review_by", a.expires_at + 1), "alert.review_by"),
+    # A marker of number 99.
+    (lambda a: a.MergeFromString(b"\x8a\x02\x01\x63"), "alert.markers[0]"),
+    (lambda a: a.remarks.add(language="xx", text=CANARY), "alert.remarks[0].language"),
+]
+MISFITS: list[tuple[str, Change, type[RecordError]]] = [
+    ("ARREST", lambda a: setattr(a, "category", "UNKNOWN"), RecordCategoryError),
+    ("ARREST", lambda a: setattr(a, "category", "OBJECT_SEIZE"), RecordCategoryError),
+    ("ARREST", lambda a: setattr(a, "action", wire.ACTION_INFORM), RecordCategoryError),
+    ("ARREST", lambda a: a.ClearField("arrest"), RecordIncompleteError),
+    ("ARREST", lambda a: a.purposes.append("FISHING"), RecordCategoryError),
+    (
+        "ARREST",
+        lambda a: setattr(a.person.names[0], "kind", subject.NAME_KIND_ALIAS),
+        RecordIncompleteError,
+    ),
+    ("MISSING_LOCATE", lambda a: a.arrest.CopyFrom(alert().alert.arrest), RecordCategoryError),
+    ("MISSING_PROTECT", lambda a: a.ClearField("protection"), RecordIncompleteError),
+    ("CHILD_ABDUCTION_RISK", lambda a: a.ClearField("protection"), RecordIncompleteError),
+    ("DOC_INVALID", lambda a: a.entity.names.add(), RecordFieldError),
+    (
+        "DOC_INVALID",
+        lambda a: setattr(a.travel_document.issuing_state, "code", "TUN"),
+        RecordCategoryError,
+    ),
+    (
+        "DOC_INVALID",
+        lambda a: setattr(a.travel_document, "number_to", "X9"),
+        RecordFieldError,
+    ),
+]
+
+
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_a_valid_alert_is_taken_with_its_exact_bytes(category: str) -> None:
     record = alert(category)
@@ -120,42 +180,8 @@ def test_a_changed_byte_gives_a_record_or_an_error_of_ours(at: int, value: int) 
         assert parse_record(bytes(raw)).raw == bytes(raw)
 
 
-@pytest.mark.parametrize(
-    ("change", "path"),
-    [
-        (lambda a: a.ClearField("authority"), "alert.authority"),
-        (lambda a: a.ClearField("decision_reference"), "alert.decision_reference"),
-        (lambda a: a.ClearField("legal_basis"), "alert.legal_basis"),
-        (lambda a: a.ClearField("reason"), "alert.reason"),
-        (lambda a: a.ClearField("basis"), "alert.basis"),
-        (lambda a: a.ClearField("data_subject"), "alert.data_subject"),
-        (lambda a: a.ClearField("necessity"), "alert.necessity"),
-        (lambda a: a.ClearField("origin"), "alert.origin"),
-        (lambda a: a.ClearField("purposes"), "alert.purposes"),
-        (lambda a: a.ClearField("person"), "alert.subject"),
-        (lambda a: a.person.ClearField("dates_of_birth"), "alert.person.dates_of_birth"),
-        (lambda a: a.person.ClearField("names"), "alert.person.names"),
-        (lambda a: setattr(a.person.names[0], "mrz", CANARY), "alert.person.names[0].mrz"),
-        (
-            lambda a: setattr(a.person.nationalities[0], "code", "ZZZ"),
-            "alert.person.nationalities[0].code",
-        ),
-        (lambda a: a.person.nationalities.add(), "alert.person.nationalities[1]"),
-        (lambda a: a.person.documents.add(), "alert.person.documents[1]"),
-        (lambda a: a.person.addresses.add(), "alert.person.addresses[0]"),
-        (lambda a: a.person.names.add(kind=subject.NAME_KIND_ALIAS), "alert.person.names[1]"),
-        (lambda a: born(a, 1999, 2, 29), "alert.person.dates_of_birth[0].day"),
-        (lambda a: setattr(a, "handling", wire.HANDLING_H3), "alert.handling_note"),
-        (lambda a: setattr(a, "issuer", "tn-dgsn"), "alert.alert_id"),
-        (lambda a: setattr(a, "expires_at", a.valid_from), "alert.expires_at"),
-        (lambda a: setattr(a, "review_by", a.expires_at + 1), "alert.review_by"),
-        (lambda a: a.markers.append(99), "alert.markers[0]"),
-        (lambda a: a.remarks.add(language="xx", text=CANARY), "alert.remarks[0].language"),
-    ],
-)
-def test_an_error_names_the_field_that_is_wrong(
-    change: Callable[[wire.Alert], object], path: str
-) -> None:
+@pytest.mark.parametrize(("change", "path"), BROKEN_FIELDS)
+def test_an_error_names_the_field_that_is_wrong(change: Change, path: str) -> None:
     def without_markers(target: wire.Alert) -> None:
         target.ClearField("markers")
         change(target)
@@ -230,37 +256,9 @@ def test_records_of_other_systems_are_taken(system: str) -> None:
     check_taken(changed(lambda a: setattr(a.origin, "system", system)))
 
 
-@pytest.mark.parametrize(
-    ("category", "change", "error"),
-    [
-        ("ARREST", lambda a: setattr(a, "category", "UNKNOWN"), RecordCategoryError),
-        ("ARREST", lambda a: setattr(a, "category", "OBJECT_SEIZE"), RecordCategoryError),
-        ("ARREST", lambda a: setattr(a, "action", wire.ACTION_INFORM), RecordCategoryError),
-        ("ARREST", lambda a: a.ClearField("arrest"), RecordIncompleteError),
-        ("ARREST", lambda a: a.purposes.append("FISHING"), RecordCategoryError),
-        (
-            "ARREST",
-            lambda a: setattr(a.person.names[0], "kind", subject.NAME_KIND_ALIAS),
-            RecordIncompleteError,
-        ),
-        ("MISSING_LOCATE", lambda a: a.arrest.CopyFrom(alert().alert.arrest), RecordCategoryError),
-        ("MISSING_PROTECT", lambda a: a.ClearField("protection"), RecordIncompleteError),
-        ("CHILD_ABDUCTION_RISK", lambda a: a.ClearField("protection"), RecordIncompleteError),
-        ("DOC_INVALID", lambda a: a.entity.names.add(), RecordFieldError),
-        (
-            "DOC_INVALID",
-            lambda a: setattr(a.travel_document.issuing_state, "code", "TUN"),
-            RecordCategoryError,
-        ),
-        (
-            "DOC_INVALID",
-            lambda a: setattr(a.travel_document, "number_to", "X9"),
-            RecordFieldError,
-        ),
-    ],
-)
+@pytest.mark.parametrize(("category", "change", "error"), MISFITS)
 def test_an_alert_must_fit_its_category(
-    category: str, change: Callable[[wire.Alert], object], error: type[RecordError]
+    category: str, change: Change, error: type[RecordError]
 ) -> None:
     assert type(refusal(change, category)) is error
 

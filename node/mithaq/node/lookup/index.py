@@ -10,7 +10,7 @@ which is why erasure receipts are signed after it (PROTOCOL 5.9).
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -210,8 +210,7 @@ def _pages_with(connection: sa.Connection, key: bytes) -> list[_StoredPage]:
     return [_StoredPage(*row) for row in rows if row[0] is not None]
 
 
-def _pages_with_statement() -> sa.CompoundSelect[Any]:
-    # Typed loosely: an outer join gives nulls, which the columns' types don't say.
+def _pages_with_statement() -> sa.Executable:
     key = sa.bindparam("key", type_=sa.LargeBinary)
     other = PAGE.alias()
     before = (

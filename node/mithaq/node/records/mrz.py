@@ -23,10 +23,13 @@ _CODES_BEYOND = (
     "XXA XXT XRT P XKE XXH XC XXD XDR XXR XRR XRX XJ XXS XKK XXK XNG XGG XNN XXN XDO XYH "
     "XXG XGE XTG XYA XXY Y XYB XBE"
 )
-_ARABIC = dict(zip(_LETTERS_OF_ARABIC, _CODES_OF_ARABIC.split(), strict=True))
-_ARABIC |= dict(zip(_LETTERS_BEYOND, _CODES_BEYOND.split(), strict=True))
-# Letters that 6.C does not encode, then tatweel, vowel signs and superscript alef.
-_ARABIC |= dict.fromkeys("ڜڢڧڨ", "")
+_ARABIC = (
+    dict(zip(_LETTERS_OF_ARABIC, _CODES_OF_ARABIC.split(), strict=True))
+    | dict(zip(_LETTERS_BEYOND, _CODES_BEYOND.split(), strict=True))
+    # Letters that 6.C does not encode.
+    | dict.fromkeys("ڜڢڧڨ", "")
+)
+# Tatweel, vowel signs and superscript alef.
 _SIGNS = "ـًٌٍَُِْٰ"
 _SHADDA = "ّ"
 _TEH_MARBUTA = "ة"
