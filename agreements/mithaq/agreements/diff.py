@@ -206,8 +206,8 @@ def _open_set(where: str, old: frozenset[str], new: frozenset[str]) -> Iterator[
         yield Change(where, Effect.NARROWS if new else Effect.WIDENS, _show(old), _show(new))
 
 
-def _refusal_change(where: str, old: object, new: object) -> Iterator[Change]:
-    if isinstance(old, frozenset) and isinstance(new, frozenset):
+def _refusal_change(where: str, old: Any, new: Any) -> Iterator[Change]:  # noqa: ANN401
+    if isinstance(old, frozenset):
         before, after = cast("frozenset[str]", old), cast("frozenset[str]", new)
         # A refusal that reaches further narrows what may flow.
         for change in _open_set(where, before, after):

@@ -40,6 +40,7 @@ class Words(Generic[Word, Number]):
     def __init__(
         self, words: type[Word], numbered: Iterable[tuple[str, Number]], *, prefix: str
     ) -> None:
+        self.vocabulary: Final = words
         self._numbers: Final = {
             words(name.removeprefix(prefix)): number for name, number in numbered if number != 0
         }

@@ -6,15 +6,10 @@ are not signed. A key left out takes the default that ``clause`` and ``terms`` g
 `dump` writes it out.
 """
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, Final, TypeVar
-
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from datetime import datetime
+from typing import Final, TypeVar, cast
 
 from mithaq.agreements import draft, yaml_nodes
 from mithaq.agreements.categories import Category
@@ -39,7 +34,6 @@ from mithaq.agreements.vocabulary import (
     SubjectType,
 )
 from mithaq.agreements.yaml_nodes import (
-    UNIT,
     Keyed,
     Listed,
     Node,
@@ -53,11 +47,11 @@ from mithaq.agreements.yaml_nodes import (
     scalar,
     set_of,
 )
+from mithaq.agreements.yaml_writer import write
 
 Built = TypeVar("Built")
 
-HEADING: Final = "Terms of a data-sharing agreement. What is signed are the terms, not comments.\n"
-WIDTH_CHARS: Final = 100
+HEADING: Final = "# Terms of a data-sharing agreement. The terms are signed, the comments are not."
 
 AGREEMENT_KEYS: Final = tuple(field.name for field in fields(Agreement) if field.init)
 PARTY_KEYS: Final = tuple(field.name for field in fields(Party))
@@ -192,64 +186,34 @@ def _deadlines(node: Node) -> Deadlines:
 
 def dump(agreement: Agreement) -> str:
     """Return the terms as YAML; what is empty is left out, all else is written."""
-    yaml: Any = YAML(typ="rt", pure=True)
-    yaml.width = WIDTH_CHARS
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    table: Any = _table(agreement, AGREEMENT_KEYS)
-    # The default is not empty, so an empty set must be seen.
-    table["excluded_origin_systems"] = _plain(agreement.excluded_origin_systems)
-    table.yaml_set_start_comment(HEADING)
-    stream = io.StringIO()
-    yaml.dump(table, stream)
-    # The emitter leaves a blank where it breaks a list.
-    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+    table = _table(agreement, AGREEMENT_KEYS)
+    # Its default is not empty, so an empty set must be seen.
+    table["excluded_origin_systems"] = agreement.excluded_origin_systems
+    return "\n".join((HEADING, *write(table))) + "\n"
 
 
 def _table(value: object, keys: Sequence[str]) -> dict[str, object]:
-    written: Any = CommentedMap()
-    for key in keys:
-        item = getattr(value, key)
-        if item or isinstance(item, OffenceGate):
-            written[key] = _plain(item)
-    table: dict[str, object] = written
-    return table
+    items = ((key, getattr(value, key)) for key in keys)
+    return {key: _plain(item) for key, item in items if item}
 
 
 def _plain(value: object) -> object:
-    """Return what the YAML library writes for a value of the terms."""
-    for kind, write in WRITERS:
+    """Return a part of the terms as tables."""
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in cast("tuple[object, ...]", value))
+    if isinstance(value, OffenceGate):
+        # A gate that asks for nothing else still asks for an assessment: never leave it out.
+        return {key: getattr(value, key) for key in GATE_KEYS}
+    for kind, keys in TABLES:
         if isinstance(value, kind):
-            return write(value)
+            return _table(value, keys)
     return value
 
 
-def _line(items: frozenset[str]) -> object:
-    """Return a set on one line, words in the order of their vocabulary."""
-    line: Any = CommentedSeq(_plain(item) for item in sorted(items, key=_order))
-    line.fa.set_flow_style()
-    return line
-
-
-def _order(item: str) -> tuple[int, str]:
-    return (list(type(item)).index(item) if isinstance(item, StrEnum) else 0, item)
-
-
-def _duration(value: timedelta) -> str:
-    """Return a duration in the largest unit that divides it."""
-    letter = next(letter for letter in "dhms" if value % UNIT[letter] == timedelta(0))
-    return f"{value // UNIT[letter]}{letter}"
-
-
-WRITERS: Final[tuple[tuple[type, Callable[[Any], object]], ...]] = (
-    (timedelta, _duration),
-    (datetime, lambda instant: instant.strftime("%Y-%m-%dT%H:%M:%SZ")),
-    (StrEnum, lambda word: word.value),
-    (frozenset, _line),
-    (tuple, lambda items: [_plain(item) for item in items]),
-    (Party, lambda party: _table(party, PARTY_KEYS)),
-    (Clause, lambda clause: _table(clause, CLAUSE_KEYS)),
-    (OffenceGate, lambda gate: _table(gate, GATE_KEYS)),
-    (Deadlines, lambda deadlines: _table(deadlines, DEADLINE_KEYS)),
+TABLES: Final = (
+    (Party, PARTY_KEYS),
+    (Clause, CLAUSE_KEYS),
+    (Deadlines, DEADLINE_KEYS),
 )
 
 

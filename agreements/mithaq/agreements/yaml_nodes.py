@@ -31,7 +31,13 @@ UNIT: Final = {
     "d": timedelta(days=1),
 }
 DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
-NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,9}")
+DURATION_MAX: Final = timedelta(days=36_500)
+# Below what 32 bits hold, so that a number too large is told of with its name.
+NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+# What YAML takes for a text or a number as it stands; `null` is the word for nothing.
+PLAIN_TEXT: Final = re.compile(
+    r"(?!null$|Null$|NULL$)[A-Za-z0-9]+([ ._/-]?[A-Za-z0-9]|, [A-Za-z])*[.]?"
+)
 
 Word = TypeVar("Word", bound=StrEnum)
 Item = TypeVar("Item")
@@ -191,10 +197,10 @@ def duration(node: Node) -> timedelta:
     found = DURATION.fullmatch(written)
     if not found:
         raise fault(node, f"`{written}` is no duration", fix="write it like 60s, 15m, 48h or 90d")
-    try:
-        return int(found[1]) * UNIT[found[2]]
-    except OverflowError as error:
-        raise fault(node, f"`{written}` is too long", fix="write it shorter") from error
+    amount = int(found[1])
+    if amount > DURATION_MAX // UNIT[found[2]]:
+        raise fault(node, f"`{written}` is too long", fix=f"stay below {DURATION_MAX.days}d")
+    return amount * UNIT[found[2]]
 
 
 def instant(node: Node) -> datetime:
