@@ -1,5 +1,7 @@
 """Invitations: one string, of which each way to be unusable is told apart."""
 
+import base64
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -82,6 +84,25 @@ def test_an_invitation_that_was_not_copied_exactly_is_mistyped(text: str) -> Non
         Invitation.parse(text)
     assert caught.value.code == "MQ-INVITE-TYPO"
     assert "mithaq1-" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\x00\x00",
+        b"\x00\x00\x00\x01a",
+        b"\x00\x00\x00\x00" * 6,
+        b"\x00\x00\x00\x00" * 8,
+        b"\x00\x00\x00\x00" * 6 + b"\xff\xff\xff\xffabc",
+        b"\x00\x00\x00\x04\xff\xff\xff\xff" + b"\x00\x00\x00\x00" * 6,
+    ],
+)
+def test_a_right_checksum_over_other_bytes_makes_no_invitation(payload: bytes) -> None:
+    checksum = hashlib.sha256(b"mithaq/invitation/v1" + payload).digest()[:5]
+    text = base64.b32encode(payload + checksum).decode().rstrip("=").lower()
+    with pytest.raises(InvitationMistypedError):
+        Invitation.parse(PREFIX + text)
 
 
 @given(st.text(max_size=200))

@@ -6,8 +6,11 @@ import pytest
 
 from mithaq.certs import acts
 from mithaq.certs.acts import NarrowingReason, TlsSubject
+from mithaq.certs.cards import KeyCard
+from mithaq.certs.entries import EntrySigner, sign_entry
 from mithaq.certs.errors import (
     CertificateError,
+    EnrolmentError,
     EntryConflictError,
     GenesisMismatchError,
     KeyFormatError,
@@ -17,9 +20,11 @@ from mithaq.certs.errors import (
     RegistryFullError,
     SignatureInvalidError,
     TrustError,
+    TrustFormatError,
     UnknownAgreementError,
     UnknownMemberError,
 )
+from mithaq.certs.genesis import create_genesis, found
 from mithaq.certs.keys import MLKEM768_PUBLIC_SIZE_BYTES, ReceptionKey, SigningPair, key_id
 from mithaq.certs.participants import MemberState, Principal, PrincipalKind
 from mithaq.certs.registry import Registry
@@ -79,6 +84,35 @@ def test_a_genesis_entry_is_signed_by_k_of_its_own_administrators(federation: Fe
         Registry.start(body_of_impostor, leaf_hash(body_of_impostor))
 
 
+def test_a_federation_is_founded_by_cards_that_prove_their_keys() -> None:
+    pair, authority = SigningPair.generate(), Federation.found().authority
+
+    def body(*cards: KeyCard, threshold: int = 1) -> bytes:
+        return create_genesis(
+            authority.federation,
+            administrators=cards,
+            threshold=threshold,
+            registrar=acts.RegistrarIdentity(SigningPair.generate().public, b"\x01" * 32),
+            ca_certificate=authority.certificate_der,
+            at=now(),
+        )
+
+    card = KeyCard.administrator(authority.federation, "admin-a", pair)
+    signer = EntrySigner.administrator("admin-a", pair)
+    registry = found(sign_entry(body(card), [signer]))
+    assert (registry.policy, registry.threshold) == (acts.Policy(), 1)
+    assert registry.origin == f"{authority.federation}/registry"
+    other = KeyCard.administrator(authority.federation, "admin-a", SigningPair.generate())
+    with pytest.raises(EnrolmentError, match="same name"):
+        body(card, other)
+    with pytest.raises(EnrolmentError, match="does not prove"):
+        body(replace(card, ed25519=other.ed25519))
+    with pytest.raises(EnrolmentError, match="another federation"):
+        body(KeyCard.administrator("other.example", "admin-a", pair))
+    with pytest.raises(TrustFormatError, match="threshold"):
+        body(card, threshold=2)
+
+
 def test_a_federation_is_founded_once(federation: Federation) -> None:
     again = acts.Genesis(
         acts.Policy(),
@@ -104,7 +138,7 @@ def test_a_registry_takes_no_more_entries_than_its_policy_allows() -> None:
 
 
 def test_a_member_shows_every_key_that_it_was_enrolled_with(federation: Federation) -> None:
-    agency, member = federation.agencies["eg-moi"], federation.registry.member("eg-moi")
+    agency, member = federation.agencies["eg-moi"], federation.registry.active_member("eg-moi")
     assert (member.log_ed25519, member.log_mldsa) == (
         agency.log.ed25519.public,
         agency.log.mldsa.public,

@@ -83,6 +83,10 @@ class InvitationRecord:
         """Return the record of a new invitation."""
         return cls(invitation.id, invitation.mac_key, invitation.member, invitation.expires_at)
 
+    def is_open(self, *, at: datetime) -> bool:
+        """Tell whether it could still be used: neither used nor expired."""
+        return self.used_by is None and at < self.expires_at
+
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentRequest:

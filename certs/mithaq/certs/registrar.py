@@ -30,6 +30,7 @@ from mithaq.certs.entries import (
     body_hash,
     draw_up,
     merge_signatures,
+    parse_body,
 )
 from mithaq.certs.errors import (
     AuthorityMissingError,
@@ -155,13 +156,14 @@ class RegistrarLog:
         Raises:
             EntryConflictError: the member id has been used before.
             UnknownMemberError: no hub is enrolled yet, so nobody could ask.
-            PendingFullError: too many invitations.
+            PendingFullError: too many invitations are open.
 
         """
         if any(each.id == member for each in self.registry.members()):
             raise EntryConflictError(f"the member id {member} has been used before")
-        if len(self.state.invitations) >= INVITATIONS_MAX:
-            raise PendingFullError(f"there are {INVITATIONS_MAX} invitations already")
+        open_ones = [each for each in self.state.invitations.values() if each.is_open(at=at)]
+        if len(open_ones) >= INVITATIONS_MAX:
+            raise PendingFullError(f"{INVITATIONS_MAX} invitations are open already")
         invitation = Invitation(
             federation=self.registry.federation,
             member=member,
@@ -215,19 +217,26 @@ class RegistrarLog:
     def take_entry(self, leaf: bytes, *, at: datetime) -> Step:
         """Take a signed entry: append it if it is complete, else let it wait for the rest.
 
+        The same act that waits already, drawn up again, changes nothing: who hands in an
+        agreement twice must not fill the list.
+
         Raises:
             ImplausibleTimeError: drawn up too long ago or in the future.
+            AuthorityMissingError: its own authors haven't signed it, so it may not wait.
             And what ``Registry.apply`` raises, but for lacking administrators.
 
         """
         entry = SignedEntry.from_bytes(leaf)
         examined = self.registry.examine(entry)
+        act = examined.body.act
         _check_plausible(examined.body, at=at)
         if not examined.missing:
             return Step(leaf=leaf, settled=self._settled(entry))
-        _check_waits_for_administrators(examined.missing)
-        item = PendingItem(entry, _kind(examined.body.act), _subject(examined.body.act), at)
-        return Step(pending=self._with_room(self._merged(item)))
+        _check_may_wait(entry, act, examined.missing)
+        item = self._merged(PendingItem(entry, _kind(act), _subject(act), at))
+        if item.id not in self.state.pending and self._waits(act):
+            return Step()
+        return Step(pending=self._with_room(item))
 
     def approve(self, item_id: str, signed: bytes, *, at: datetime) -> Step:
         """Add signatures to what waits; append it once it is complete.
@@ -351,6 +360,14 @@ class RegistrarLog:
             raise EntryConflictError(f"another entry waits under {item.id}; draw this one up anew")
         return replace(known, entry=merge_signatures(known.entry, item.entry.signatures))
 
+    def _waits(self, act: Act) -> bool:
+        kind, subject = _kind(act), _subject(act)
+        return any(
+            _same_act(parse_body(each.entry.body).act, act)
+            for each in self.state.pending.values()
+            if (each.kind, each.subject) == (kind, subject)
+        )
+
     def _settled(self, entry: SignedEntry) -> str | None:
         item_id = body_hash(entry.body)[:8].hex()
         return item_id if item_id in self.state.pending else None
@@ -367,11 +384,26 @@ def _check_plausible(body: Body, *, at: datetime) -> None:
         raise ImplausibleTimeError(f"the entry was drawn up at {body.made_at.isoformat()}")
 
 
-def _check_waits_for_administrators(missing: Mapping[tuple[SignerRole, str], int]) -> None:
-    """Let nothing wait that the parties themselves haven't finished signing."""
+def _check_may_wait(
+    entry: SignedEntry, act: Act, missing: Mapping[tuple[SignerRole, str], int]
+) -> None:
+    """Let nothing wait for administrators that its own authors haven't signed.
+
+    An agreement carries its parties' signatures inside; anything else that nobody signed
+    is a stranger's wish, which an administrator might sign by mistake.
+    """
     for (role, member), count in missing.items():
         if role is not SignerRole.ADMINISTRATOR:
             raise AuthorityMissingError(f"{count} more to sign as {role.name.lower()} of {member}")
+    if not entry.signatures and not isinstance(act, acts.AgreementAdmitted):
+        raise AuthorityMissingError("nobody has signed this entry yet")
+
+
+def _same_act(first: Act, second: Act) -> bool:
+    if isinstance(first, acts.AgreementAdmitted) and isinstance(second, acts.AgreementAdmitted):
+        # No two ML-DSA signatures over the same terms are equal (LIMITS).
+        return first.terms == second.terms
+    return first == second
 
 
 def _kind(act: Act) -> PendingKind:
