@@ -7,10 +7,10 @@ never meet a number. The rule: what is stored and what is asked go through the
 same normal form.
 """
 
-import hmac
+import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from mithaq.node.lookup.normal import document_number, document_numbers, name_words
 from mithaq.node.records.model import ParsedRecord, RecordKind
@@ -18,6 +18,7 @@ from mithaq.v1 import subject_pb2 as subject
 
 KEY_BYTES = 16
 INDEX_KEY_BYTES = 32
+_BLOCK_BYTES = 64
 # A range of birth years longer than this is indexed as unknown.
 _YEARS_MAX = 20
 _UNKNOWN_YEAR = "?"
@@ -35,23 +36,32 @@ class Label(Enum):
     BIRTH_YEAR = b"mithaq/lookup/birth-year\x00"
 
 
-@dataclass(frozen=True, slots=True)
 class IndexKey:
     """The secret under which a node indexes; its value never reaches a repr."""
 
-    secret: bytes
-
-    def __post_init__(self) -> None:
-        """Refuse a secret of another length."""
-        if len(self.secret) != INDEX_KEY_BYTES:
+    def __init__(self, secret: bytes) -> None:
+        """Take 32 secret bytes."""
+        if len(secret) != INDEX_KEY_BYTES:
             raise ValueError(f"an index key has {INDEX_KEY_BYTES} bytes")
+        # HMAC (RFC 2104) from copied states, with the label already in: 1.4 us a key
+        # where `hmac.digest` takes 3.2, ten times a record.
+        block = secret.ljust(_BLOCK_BYTES, b"\x00")
+        inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer: Final = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+        self._inner: Final = {label: inner.copy() for label in Label}
+        for label, state in self._inner.items():
+            state.update(label.value)
 
     def __repr__(self) -> str:
         return "IndexKey(…)"
 
     def of(self, label: Label, value: str) -> bytes:
         """Return the 16 bytes under which this value stands in the index."""
-        return hmac.digest(self.secret, label.value + value.encode(), "sha256")[:KEY_BYTES]
+        inner = self._inner[label].copy()
+        inner.update(value.encode())
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()[:KEY_BYTES]
 
     def document(self, number: str, state: str = "") -> bytes:
         """Return the key of a document number, of one issuing state if one is given."""

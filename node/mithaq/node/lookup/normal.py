@@ -33,6 +33,8 @@ _ARABIC = str.maketrans(
 )
 _ARTICLE = "ال"
 _SERVANT = "عبد"
+_BETWEEN_NUMBERS = re.compile(r"[\s,;:()]+")
+_WORD = re.compile(r"[^\W\d_]+")
 _APOSTROPHES = re.compile("['’‘`´ʼʻʾʿ]")
 # What Unicode does not decompose into a letter and a mark.
 _LATIN = str.maketrans(
@@ -53,6 +55,8 @@ _LATIN = str.maketrans(
 
 def document_number(text: str) -> str:
     """Return letters and digits alone, upper case, digits of any script as 0 to 9."""
+    if text.isascii():
+        return "".join(filter(str.isalnum, text.upper()))
     wide = unicodedata.normalize("NFKC", text).upper()
     return "".join(_ascii_digit(char) for char in wide if char.isalnum())
 
@@ -63,23 +67,31 @@ def document_numbers(text: str) -> set[str]:
     Lists put notes and second numbers into one field; a part counts as a number
     where it has a digit and five characters at the least.
     """
-    parts = {document_number(part) for part in re.split(r"[\s,;:()]+", text)}
+    whole = document_number(text)
+    parts = {document_number(part) for part in _BETWEEN_NUMBERS.split(text)} - {whole}
     long = {
         part
         for part in parts
         if len(part) >= _NUMBER_CHARS_MIN and any(char.isdigit() for char in part)
     }
-    return (long | {document_number(text)}) - {""}
+    return (long | {whole}) - {""}
 
 
 def name_words(text: str) -> list[str]:
     """Return the words of a name in normal form, in order, particles left out."""
-    plain = _APOSTROPHES.sub("", unicodedata.normalize("NFKC", text))
-    decomposed = unicodedata.normalize("NFD", plain.translate(_ARABIC))
-    bare = "".join(char for char in decomposed if not unicodedata.combining(char))
+    bare = text.replace("'", "") if text.isascii() else _bare(text)
     # Upper case first: it opens ß and ligatures, which have no marks to drop.
-    words = re.findall(r"[^\W\d_]+", bare.upper().translate(_LATIN))
+    words = _WORD.findall(bare.upper().translate(_LATIN))
     return [word for word in _whole_names(words) if _tells_apart(word)]
+
+
+def _bare(text: str) -> str:
+    """Return a text without marks and apostrophes, its Arabic letters in normal form."""
+    plain = _APOSTROPHES.sub("", unicodedata.normalize("NFKC", text)).translate(_ARABIC)
+    decomposed = unicodedata.normalize("NFD", plain)
+    if not any(map(unicodedata.combining, decomposed)):
+        return decomposed
+    return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
 def _whole_names(words: list[str]) -> list[str]:
