@@ -1,0 +1,123 @@
+"""Rows and values of the node as messages of the local API: nothing is decided here.
+
+A row of a list carries no personal data; what does is a `Record`, and only
+`reading` hands one out.
+"""
+
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Any, Final
+
+from mithaq.agreements.reason import Reason
+from mithaq.certs.participants import AgreementRecord
+from mithaq.node.exchange.acts import ActResult, Disclosure
+from mithaq.node.exchange.routing import RecipientDecision
+from mithaq.v1 import local_pb2, record_pb2
+
+ACTION_WORDS: Final = MappingProxyType(
+    {
+        record_pb2.ACTION_ARREST: (
+            "Arrest for surrender or extradition; where that is impossible, locate and report."
+        ),
+        record_pb2.ACTION_LOCATE_AND_REPORT: "Locate and report; do not arrest.",
+        record_pb2.ACTION_PROTECT_AND_INFORM: "Place under protection and inform the issuer.",
+        record_pb2.ACTION_REPORT_WHEREABOUTS: "Report the whereabouts; an adult must consent.",
+        record_pb2.ACTION_PREVENT_TRAVEL: "Prevent the journey and protect the person.",
+        record_pb2.ACTION_PREVENT_TRAVEL_WITH_CONSENT: (
+            "Prevent the journey with the person's consent, unless the law orders otherwise."
+        ),
+        record_pb2.ACTION_REPORT_RESIDENCE: "Report the place of residence.",
+        record_pb2.ACTION_CHECK_DISCREETLY: (
+            "Record place, time, route, companions and objects; let nobody notice."
+        ),
+        record_pb2.ACTION_INTERVIEW: "Interview by the list of questions.",
+        record_pb2.ACTION_SEARCH: "Search, where national law allows.",
+        record_pb2.ACTION_INFORM: "Inform the issuer; no coercive step.",
+        record_pb2.ACTION_REFUSE_ENTRY: "Refuse entry or stay, after consulting the issuer.",
+        record_pb2.ACTION_REPORT_RETURN: "Report that the person has left.",
+        record_pb2.ACTION_RETAIN_DOCUMENT: "Retain the document and check its holder.",
+        record_pb2.ACTION_APPLY_SANCTIONS: "Apply the measures of the resolution.",
+        record_pb2.ACTION_REFER_VICTIM: "Refer the person to protection; no criminal use.",
+        record_pb2.ACTION_BE_AWARE: "Be aware; no other step.",
+    }
+)
+
+
+def alert_row(row: Any) -> local_pb2.AlertRow:  # noqa: ANN401 - a row of node_record
+    """Return the line of a list for a stored version."""
+    return local_pb2.AlertRow(
+        alert_id=row.alert_id,
+        version=row.version,
+        issuer=row.issuer,
+        category=row.category,
+        subject_type=row.subject_type,
+        status=row.status,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        agreement_id=row.agreement_id,
+        own=row.own,
+    )
+
+
+def action_to_be_taken(alert: record_pb2.Alert, *, member: str, now: int) -> str:
+    """Return what the officer is asked to do, in words; a flag of this member changes it."""
+    for flag in alert.flags:
+        over = flag.withdrawn_at or (flag.valid_to and flag.valid_to <= now)
+        if flag.requested_by == member and not over:
+            instead = ACTION_WORDS.get(flag.substitute_action, "Take no step; call the bureau.")
+            return f"Flagged by this agency: {instead}"
+    return ACTION_WORDS[alert.action]
+
+
+def disclosures(found: Iterable[Disclosure]) -> list[local_pb2.Disclosure]:
+    """Return where a record was disclosed."""
+    return [
+        local_pb2.Disclosure(
+            stream_id=each.stream_id,
+            sequence=each.sequence,
+            agreement_id=each.agreement_id,
+            recipients=each.recipients,
+        )
+        for each in found
+    ]
+
+
+def decisions(found: Iterable[RecipientDecision]) -> list[local_pb2.RecipientDecision]:
+    """Return what was decided for each recipient; the sender may read its own reasons."""
+    return [
+        local_pb2.RecipientDecision(
+            recipient=each.recipient,
+            allowed=each.allowed,
+            reason=each.reason,
+            clause_ids=each.clause_ids,
+            agreement_id=each.agreement_id,
+            explanation=Reason(each.reason).text,
+        )
+        for each in found
+    ]
+
+
+def issued(result: ActResult) -> local_pb2.IssueResponse:
+    """Return what became of an alert that was issued."""
+    return local_pb2.IssueResponse(
+        alert_id=result.alert_id,
+        version=result.version,
+        disclosures=disclosures(result.disclosures),
+        decisions=decisions(result.decisions),
+    )
+
+
+def agreement_row(record: AgreementRecord) -> local_pb2.AgreementRow:
+    """Return the line of a list for an agreement."""
+    terms = record.agreement
+    return local_pb2.AgreementRow(
+        agreement_id=terms.id,
+        version=terms.version,
+        title=terms.title,
+        parties=sorted(terms.members),
+        status=record.status.state.value.lower(),
+        suspended_by=sorted(record.status.suspended_by),
+        effective_from=int(terms.effective_from.timestamp()),
+        expires_at=int(terms.expires_at.timestamp()),
+        registry_size=record.changed_size,
+    )
