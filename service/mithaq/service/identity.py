@@ -110,8 +110,16 @@ class LiveCall:
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 
+    @property
+    def why_cut(self) -> MithaqError | None:
+        """The error that this call was told to end with, if it was."""
+        if not self.ending.done():
+            return None
+        why = self.ending.result()
+        return why if isinstance(why, MithaqError) else None
+
     def end(self, why: MithaqError | Draining) -> None:
-        """Ask the call to end; the first reason stands, but for an error after Draining."""
+        """Ask the call to end; the first reason stands."""
         if not self.ending.done():
             self.ending.set_result(why)
 

@@ -16,7 +16,7 @@ import grpc
 from google.protobuf.message import Message
 
 from mithaq.service.errors import INTERNAL_CODE, Fault, abort_with, fault_of
-from mithaq.service.identity import LiveCalls, peer_fingerprint
+from mithaq.service.identity import LiveCall, LiveCalls, peer_fingerprint
 from mithaq.service.logging import RPC_FAILED, RPC_FINISHED, logger
 from mithaq.service.metrics import CallMetrics
 from mithaq.service.validation import check_message
@@ -101,16 +101,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         started = time.perf_counter()
         self._metrics.open.labels(method).inc()
         fingerprint, code = b"", grpc.StatusCode.OK.name
+        call: LiveCall | None = None
         try:
             with ExitStack() as stack:
                 if self._lookup is not None:
                     fingerprint = peer_fingerprint(context)
                     self._lookup(fingerprint)
                 if lasts:
-                    stack.enter_context(self._live.entered(fingerprint))
+                    call = stack.enter_context(self._live.entered(fingerprint))
                 yield
         except asyncio.CancelledError:
             code = grpc.StatusCode.CANCELLED.name
+            if call is not None and (why := call.why_cut) is not None:
+                # Cancelled by us: gRPC would end the task and leave the peer without a status.
+                code = why.grpc_status.name
+                await abort_with(context, fault_of(why))
             raise
         except grpc.aio.AbortError:
             code = status_name(context.code())

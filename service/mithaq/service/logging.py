@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any, Final, TextIO, cast
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9._:/@+=,#-]{0,128}")
 EVENT_NAME: Final = re.compile(r"[a-z][a-z0-9 -]{2,60}")
@@ -48,18 +48,19 @@ LIBRARY: Final = declare("library message", "logger", "line")
 
 def configure(component: str, *, stream: TextIO | None = None, level: int = logging.INFO) -> None:
     """Send the log of this process to `stream` (standard error), one JSON object a line."""
+    processors = filtering(component, now=lambda: datetime.now(UTC))
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            keep_declared,
-            stamped(component, now=lambda: datetime.now(UTC)),
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*processors, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[LibraryHandler()], level=logging.WARNING, force=True)
+
+
+def filtering(component: str, *, now: Callable[[], datetime]) -> tuple[Processor, ...]:
+    """Return what every line passes before it is written."""
+    return structlog.processors.add_log_level, keep_declared, stamped(component, now=now)
 
 
 def logger() -> FilteringBoundLogger:
@@ -75,6 +76,7 @@ def keep_declared(_logger: object, _method: str, line: EventDict) -> EventDict:
     kept: EventDict = {"event": line["event"], "level": line.get("level")}
     kept.update((name, safe(line[name])) for name in sorted(fields & line.keys()))
     error = line.get("exc_info")
+    error = sys.exc_info()[1] if error is True else error
     if isinstance(error, BaseException):
         kept["exception"] = describe_exception(error)
     return kept
@@ -112,9 +114,7 @@ def frames_of(error: BaseException) -> list[str]:
     return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}:{frame.name}" for frame in frames]
 
 
-def stamped(
-    component: str, *, now: Callable[[], datetime]
-) -> Callable[[object, str, EventDict], EventDict]:
+def stamped(component: str, *, now: Callable[[], datetime]) -> Processor:
     """Return the processor that adds the instant and the process's part."""
 
     def stamp(_logger: object, _method: str, line: EventDict) -> EventDict:
@@ -132,3 +132,7 @@ class LibraryHandler(logging.Handler):
         logger().log(
             record.levelno, LIBRARY, logger=record.name, line=record.lineno, exc_info=error
         )
+
+
+# Until a process configures its log there is none: structlog's own default prints everything.
+structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
