@@ -15,7 +15,7 @@ from mithaq.ledger.proof import (
     verify_inclusion,
 )
 from mithaq.ledger.tiles import TileMap
-from mithaq.ledger.tree import EMPTY_ROOT, leaf_hash, root_of
+from mithaq.ledger.tree import EMPTY_ROOT, TREE_SIZE_MAX, leaf_hash, root_of
 
 LEAVES = [leaf_hash(number.to_bytes(4, "big")) for number in range(1100)]
 TILES = TileMap(LEAVES)
@@ -258,6 +258,25 @@ def test_equal_sizes_outside_of_what_can_be_signed_are_refused(size: int) -> Non
         verify_consistency(
             old_size=size, new_size=size, old_root=LEAVES[0], new_root=LEAVES[0], proof=[]
         )
+
+
+def test_the_largest_tree_has_leaves_and_earlier_sizes() -> None:
+    # Only the number of hashes is wrong: sizes up to 2^63-1 are sizes.
+    with pytest.raises(ProofError, match="number of hashes"):
+        verify_inclusion(
+            leaf=LEAVES[0], index=TREE_SIZE_MAX - 1, size=TREE_SIZE_MAX, proof=[], root=LEAVES[0]
+        )
+    with pytest.raises(ProofError, match="number of hashes"):
+        verify_consistency(
+            old_size=1, new_size=TREE_SIZE_MAX, old_root=LEAVES[0], new_root=LEAVES[0], proof=[]
+        )
+    verify_consistency(
+        old_size=TREE_SIZE_MAX,
+        new_size=TREE_SIZE_MAX,
+        old_root=LEAVES[0],
+        new_root=LEAVES[0],
+        proof=[],
+    )
 
 
 @pytest.mark.parametrize("extra", [1, -1])
