@@ -64,9 +64,9 @@ def _identify(alert: wire.Alert, *, issuer: str, alert_id: str, version: int) ->
 
 
 def _fill_times(alert: wire.Alert, rule: CategoryRule, *, now: int) -> None:
-    # Nobody writes when a version was made: that is now.
-    alert.created_at = now
-    alert.valid_from = alert.valid_from or now
+    # Nobody writes when a version was made: that is now, to the minute as in headers.
+    alert.created_at = now // 60 * 60
+    alert.valid_from = alert.valid_from or alert.created_at
     alert.expires_at = alert.expires_at or alert.valid_from + rule.validity_days * _DAY_SECONDS
     before = alert.expires_at - _REVIEW_BEFORE_DAYS * _DAY_SECONDS
     alert.review_by = alert.review_by or max(before, alert.valid_from)
