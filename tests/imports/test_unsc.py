@@ -14,6 +14,7 @@ from mithaq.node.imports.errors import (
     ListTooLargeError,
 )
 from mithaq.node.imports.unsc import Delta, Fault, ListedAlert, delta, read_list
+from mithaq.node.imports.unsc_entry import LEFT_OUT
 from mithaq.node.records import forms
 from mithaq.node.records.model import parse_record
 from mithaq.v1 import subject_pb2 as subject
@@ -212,7 +213,7 @@ def test_an_entry_that_cannot_be_carried_whole_is_a_fault_that_names_the_place(
 
 def test_the_second_entry_of_one_id_is_a_fault() -> None:
     (fault,) = faults_of(individual(1), individual(1))
-    assert (fault.dataid, fault.line) == ("", 5)
+    assert (fault.dataid, fault.line) == ("1", 5)
 
 
 def test_a_fault_never_says_what_the_entry_says() -> None:
@@ -262,6 +263,20 @@ def test_a_fault_never_says_what_the_entry_says() -> None:
 def test_a_file_that_is_no_whole_plain_list_is_refused(data: bytes, error: type[ListError]) -> None:
     with pytest.raises(error):
         read(data)
+
+
+def test_what_is_left_out_is_named_and_leaves_no_trace() -> None:
+    padded = MADE_UP.replace(b"<INDIVIDUALS>", b"<!-- a comment --> <INDIVIDUALS>\n  ")
+    padded = padded.replace(b"<DATAID>1002", b"<TITLE/><GENDER>  </GENDER><!-- x --><DATAID>1002")
+    assert [alert.digest for alert in read(padded)[0]] == [a.digest for a in read(MADE_UP)[0]]
+    assert set(LEFT_OUT) == {
+        "elements without text",
+        "text of white space only",
+        "white space between elements",
+        "xsi:noNamespaceSchemaLocation of the list",
+        "order of different elements in an entry",
+        "comments in the file",
+    }
 
 
 def test_what_came_before_the_break_of_a_file_is_good() -> None:

@@ -170,7 +170,10 @@ def _take(
     dataid = ""
     try:
         entry = Block(element, element.tag)
-        dataid = _dataid(entry, seen)
+        dataid = _dataid(entry)
+        if dataid in seen:
+            raise entry.fail("DATAID", "stands in the list already")
+        seen.add(dataid)
         digest = entry_digest(element)
         origin = wire.Origin(
             system=ORIGIN_SYSTEM,
@@ -187,13 +190,10 @@ def _take(
         return Fault(element.line, dataid, error.code, error.path, error.expected)
 
 
-def _dataid(entry: Block, seen: set[str]) -> str:
+def _dataid(entry: Block) -> str:
     dataid = entry.text("DATAID")
     if not (dataid.isascii() and dataid.isdigit() and len(dataid) <= _REFERENCE_CHARS_MAX):
         raise entry.fail("DATAID", "a number")
-    if dataid in seen:
-        raise entry.fail("DATAID", "stands in the list already")
-    seen.add(dataid)
     return dataid
 
 
