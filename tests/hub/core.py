@@ -10,6 +10,7 @@ from mithaq.hub.batch import parse_batch
 from mithaq.hub.commit import CommitRules, transact
 from mithaq.hub.committer import Accepted, Committed, Outcome, Work
 from mithaq.hub.directory import Directory
+from mithaq.hub.recall import recall
 from mithaq.hub.receipts import HELD, OPENED, parse_receipt
 from mithaq.hub.work_folder import MIGRATIONS
 from mithaq.ledger.checkpoint import Checkpoint
@@ -93,6 +94,11 @@ class Core:
         committed = self.database.write_sync(lambda connection: act(connection, works))
         self.directory.apply(committed.changes)
         return committed
+
+    def forget(self) -> None:
+        """Lose everything but the database, as a hub does that is killed and started."""
+        self.directory = Directory()
+        self.database.read_sync(lambda each: recall(each, self.directory))
 
     def outcomes(self, *works: Work) -> Sequence[Outcome]:
         return self.commit(*works).outcomes

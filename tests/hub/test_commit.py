@@ -1,0 +1,448 @@
+"""One transaction: what is admitted, what is refused outright, and that neither harms the other.
+
+The contract runs on SQLite and on PostgreSQL.
+"""
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from mithaq.hub import tables
+from mithaq.hub.batch import parse_batch
+from mithaq.hub.committer import Accepted
+from mithaq.hub.errors import (
+    BodyMismatchError,
+    RootMismatchError,
+    StreamForkError,
+    StreamTakenError,
+)
+from mithaq.hub.evidence import Evidence, write_evidence
+from mithaq.hub.reading import next_bodies, next_headers
+from mithaq.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from mithaq.ledger.cosignature import Cosignature, Role, cosigner_name, verify_cosignature
+from mithaq.ledger.errors import (
+    ForkError,
+    SequenceGapError,
+    SignatureInvalidError,
+    SignatureMissingError,
+    StreamRuleError,
+)
+from mithaq.ledger.keytypes import KeyType
+from mithaq.ledger.run import Run
+from mithaq.ledger.tree import Frontier
+from mithaq.store.log_store import check_log
+from mithaq.v1 import exchange_pb2
+from tests.federation import Federation, now
+from tests.hub.core import Core
+from tests.streams import StreamWriter, open_terms
+
+SENDER, READER, OTHER = "eg-moi", "tn-dgsn", "int-iom"
+
+
+def opened(core: Core, *, ordinal: int = 0) -> StreamWriter:
+    writer = StreamWriter.to(core.federation, SENDER, OTHER, READER, ordinal=ordinal)
+    writer.epoch()
+    writer.put(4)
+    core.accept(writer)
+    return writer
+
+
+def rows(core: Core) -> dict[str, int]:
+    """Return how many rows each table of the hub has."""
+
+    def count(connection: sa.Connection) -> dict[str, int]:
+        return {
+            name: connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+            for name, table in vars(tables).items()
+            if isinstance(table, sa.Table)
+        }
+
+    return core.database.read_sync(count)
+
+
+class TestEveryTransaction:
+    """What holds on both databases."""
+
+    def test_an_admitted_batch_is_cosigned_over_its_own_root(self, core_of_each: Core) -> None:
+        core = core_of_each
+        writer = StreamWriter.to(core.federation, SENDER, READER)
+        writer.epoch()
+        writer.put(3)
+        accepted = core.accept(writer)
+        verify_cosignature(
+            Cosignature.parse(accepted.acceptance),
+            writer.state.checkpoint(),
+            name=cosigner_name(core.federation.name, Role.HUB, "hub"),
+            public_key=core.federation.registry.hub.cosign_ed25519,
+            algorithm=KeyType.ED25519_COSIGNATURE,
+        )
+        head = core.database.read_sync(lambda each: check_log(each, 1))
+        assert (head.size, head.root) == (5, writer.state.frontier.root())
+
+    def test_many_batches_of_many_streams_go_into_one_transaction(self, core_of_each: Core) -> None:
+        core = core_of_each
+        writers = [opened(core, ordinal=each) for each in range(3)]
+        works = []
+        for _ in range(3):
+            for writer in writers:
+                writer.put(5)
+                works.append(parse_batch(writer.batch(), sender=SENDER))
+        assert all(isinstance(each, Accepted) for each in core.outcomes(*works))
+        assert [each.state.size for each in core.directory] == [21, 21, 21]
+
+    def test_a_refused_batch_leaves_no_row_and_its_neighbours_are_admitted(
+        self, core_of_each: Core
+    ) -> None:
+        core = core_of_each
+        writer, neighbour = opened(core), opened(core, ordinal=1)
+        before = rows(core)
+        writer.put(3)
+        message = writer.batch()
+        message.bodies[1] = bytes(len(message.bodies[1]))
+        bad = parse_batch(message, sender=SENDER)
+        assert isinstance(core.outcomes(bad)[0], BodyMismatchError)
+        assert rows(core) == before
+        neighbour.put(1)
+        good = parse_batch(neighbour.batch(), sender=SENDER)
+        outcomes = core.outcomes(bad, good)
+        assert isinstance(outcomes[0], BodyMismatchError)
+        assert isinstance(outcomes[1], Accepted)
+
+    def test_the_same_batch_again_is_accepted_and_adds_nothing(self, core_of_each: Core) -> None:
+        core = core_of_each
+        writer = opened(core)
+        writer.put(2)
+        message = writer.batch()
+        first = core.publish(message, sender=SENDER)
+        before = rows(core)
+        again = core.publish(message, sender=SENDER)
+        assert isinstance(first, Accepted)
+        assert isinstance(again, Accepted)
+        assert (again.size, again.acceptance) == (first.size, first.acceptance)
+        assert again.entries == 0
+        assert rows(core) == before
+
+    def test_a_batch_twice_in_one_transaction_is_admitted_once(self, core_of_each: Core) -> None:
+        core = core_of_each
+        writer = opened(core)
+        writer.put(2)
+        batch = parse_batch(writer.batch(), sender=SENDER)
+        first, again = core.outcomes(batch, batch)
+        assert isinstance(first, Accepted)
+        assert isinstance(again, Accepted)
+        assert (first.entries, again.entries) == (2, 0)
+
+    def test_of_a_batch_that_overlaps_only_the_new_part_is_appended(
+        self, core_of_each: Core
+    ) -> None:
+        core = core_of_each
+        writer = opened(core)
+        writer.put(2)
+        first = writer.batch()
+        assert isinstance(core.publish(first, sender=SENDER), Accepted)
+        writer.put(3)
+        second = writer.batch()
+        joined = exchange_pb2.Batch(
+            stream_id=writer.stream_id,
+            first_sequence=first.first_sequence,
+            runs=[*first.runs, *second.runs],
+            bodies=[*first.bodies, *second.bodies],
+            checkpoint=second.checkpoint,
+        )
+        accepted = core.publish(joined, sender=SENDER)
+        assert isinstance(accepted, Accepted)
+        assert (accepted.entries, accepted.size) == (3, writer.size)
+        piece = core.database.read_sync(
+            lambda each: next_bodies(
+                each, log_no=1, reader=READER, start=0, end=writer.size, expired_at=0
+            )
+        )
+        assert piece is not None
+        assert dict(zip(piece.sequences, piece.bodies, strict=True)) == writer.sent
+
+    def test_a_withdrawal_erases_every_version_so_far_in_its_own_transaction(
+        self, core_of_each: Core
+    ) -> None:
+        core = core_of_each
+        writer = opened(core)
+        version = writer.put(1, target=3)
+        core.accept(writer)
+        withdrawal = writer.withdraw(3)
+        core.accept(writer)
+        left = core.database.read_sync(
+            lambda each: list(each.scalars(sa.select(tables.BODY.c.sequence)))
+        )
+        assert sorted(left) == sorted(set(writer.sent) - {3, version})
+        piece = core.database.read_sync(
+            lambda each: next_bodies(
+                each, log_no=1, reader=READER, start=0, end=writer.size, expired_at=0
+            )
+        )
+        assert piece is not None
+        assert [(each.sequence, each.withdrawn_by) for each in piece.omitted] == [
+            (3, withdrawal),
+            (version, withdrawal),
+        ]
+        assert core.directory.stored_bytes(1) == sum(
+            len(body) for sequence, body in writer.sent.items() if sequence in left
+        )
+
+    def test_a_hub_that_starts_again_knows_what_it_had_committed(self, core_of_each: Core) -> None:
+        core = core_of_each
+        writer = opened(core)
+        core.sign(READER, writer, Role.HELD)
+        closing = writer.close()
+        writer.withdraw(2)
+        core.accept(writer)
+        before = list(core.directory), core.directory.receipts(1), core.directory.stored_bytes(1)
+        core.forget()
+        after = list(core.directory), core.directory.receipts(1), core.directory.stored_bytes(1)
+        assert after == before
+        assert before[0][0].closed_at == closing
+
+
+def test_the_order_of_table_rows_is_the_order_of_entries(core: Core) -> None:
+    writer = opened(core)
+    for _ in range(3):
+        writer.put(2)
+        core.accept(writer)
+    piece = core.database.read_sync(lambda each: next_headers(each, log_no=1, start=2))
+    assert piece is not None
+    assert (piece.first_sequence, piece.size) == (2, writer.size)
+
+
+# --- refused outright ---------------------------------------------------------------
+
+
+def spoilt_note(federation: Federation, writer: StreamWriter, **changes: object) -> bytes:
+    """Return a note of the writer's stream, signed by its owner, over something else."""
+    right = writer.state.checkpoint()
+    wrong = Checkpoint(
+        right.origin,
+        int(changes.get("size", right.size)),  # type: ignore[call-overload]
+        bytes(changes.get("root", right.root)),  # type: ignore[call-overload]
+    )
+    agency = federation.agencies[str(changes.get("signer", SENDER))]
+    return sign_checkpoint(wrong, ed25519=agency.log.ed25519, mldsa=agency.log.mldsa, at=now())
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"root": bytes(32)}, RootMismatchError),
+        ({"size": 3}, RootMismatchError),
+        ({"size": 999}, RootMismatchError),
+        ({"signer": OTHER}, SignatureMissingError),
+    ],
+    ids=["another root", "a smaller size", "a larger size", "another's keys"],
+)
+def test_a_note_that_does_not_sign_these_entries_ends_the_batch(
+    core: Core, changes: dict[str, object], error: type[Exception]
+) -> None:
+    writer = opened(core)
+    writer.put(2)
+    note = spoilt_note(core.federation, writer, **changes)
+    assert isinstance(core.publish(writer.batch(checkpoint=note), sender=SENDER), error)
+
+
+@pytest.mark.parametrize("line", [4, 5], ids=["without Ed25519", "without ML-DSA-44"])
+def test_a_note_with_one_signature_alone_ends_the_batch(core: Core, line: int) -> None:
+    writer = opened(core)
+    writer.put(1)
+    lines = writer.note().splitlines(keepends=True)
+    note = b"".join(each for number, each in enumerate(lines) if number != line)
+    refused = core.publish(writer.batch(checkpoint=note), sender=SENDER)
+    assert isinstance(refused, SignatureMissingError)
+
+
+def test_a_note_whose_signature_is_spoilt_ends_the_batch(core: Core) -> None:
+    writer = opened(core)
+    writer.put(1)
+    head, _, last = writer.note().rstrip(b"\n").rpartition(b" ")
+    raw = bytearray(base64.b64decode(last))
+    raw[-1] ^= 1
+    note = head + b" " + base64.b64encode(raw) + b"\n"
+    refused = core.publish(writer.batch(checkpoint=note), sender=SENDER)
+    assert isinstance(refused, SignatureInvalidError)
+
+
+def test_a_batch_after_a_gap_ends_without_an_entry(core: Core) -> None:
+    writer = opened(core)
+    writer.put(1)
+    writer.batch()
+    writer.put(1)
+    assert isinstance(core.publish(writer.batch(), sender=SENDER), SequenceGapError)
+
+
+def test_a_member_cannot_write_to_anothers_stream_nor_learn_that_it_exists(core: Core) -> None:
+    writer = opened(core)
+    writer.put(1)
+    taken = core.publish(writer.batch(), sender=OTHER)
+    assert isinstance(taken, StreamTakenError)
+    never = StreamWriter.to(core.federation, SENDER, READER, ordinal=9)
+    never.batch()
+    never.epoch()
+    unknown = core.publish(never.batch(), sender=OTHER)
+    assert isinstance(unknown, Exception)
+    told = ("public_message", "fix", "grpc_status")
+    assert [getattr(taken, each) for each in told] == [getattr(unknown, each) for each in told]
+
+
+def test_nothing_but_withdrawals_follows_a_close(core: Core) -> None:
+    writer = opened(core)
+    spare = writer.state
+    writer.put(1)
+    put = writer.runs[0]
+    writer.runs, writer.bodies, writer.state = [], [], spare
+    writer.close()
+    core.accept(writer)
+    writer.withdraw(2)
+    core.accept(writer)
+    # The writer's own rules would stop it, so the entry is moved there by hand.
+    moved = Run(put.terms_bytes, put.own_size, writer.size.to_bytes(8) + put.own_bytes[8:])
+    writer.runs, writer.bodies = [moved], [writer.sent[spare.size]]
+    assert isinstance(core.publish(writer.batch(), sender=SENDER), StreamRuleError)
+
+
+# --- evidence -----------------------------------------------------------------------
+
+
+def kept(core: Core, act: Callable[[], object]) -> list[Evidence]:
+    """Return the evidence that a refused act leaves."""
+    found: list[Evidence] = []
+    act()
+    raw = core.database.read_sync(
+        lambda each: list(each.scalars(sa.select(tables.EVIDENCE.c.evidence)))
+    )
+    for each in raw:
+        stored = json.loads(each)
+        found.append(
+            Evidence(
+                alarm=stored["alarm"],
+                accused=stored["accused"],
+                at=now(),
+                explanation=stored["explanation"],
+                messages={
+                    name: base64.b64decode(message) for name, message in stored["messages"].items()
+                },
+                stream_id=bytes.fromhex(stored["stream_id"]),
+            )
+        )
+    return found
+
+
+def root_from(evidence: Evidence, entries: str) -> Checkpoint:
+    """Compute, as a third party would, the head that the evidence's entries give."""
+    frontier = Frontier.from_bytes(evidence.messages["frontier"])
+    batch = exchange_pb2.Batch.FromString(evidence.messages[entries])
+    for run in batch.runs:
+        frontier = frontier.extend(Run(run.terms, run.own_size, run.own).leaf_hashes())
+    origin = f"test.example/stream/{evidence.stream_id.hex()}"
+    return Checkpoint(origin, frontier.size, frontier.root())
+
+
+def signed_head(core: Core, evidence: Evidence, note: str) -> Checkpoint:
+    """Open a note of the evidence with the accused member's keys from the registry."""
+    member = core.federation.registry.member(evidence.accused)
+    return open_checkpoint(
+        evidence.messages[note],
+        origin=f"test.example/stream/{evidence.stream_id.hex()}",
+        ed25519_public=member.log_ed25519,
+        mldsa_public=member.log_mldsa,
+    ).checkpoint
+
+
+def test_two_histories_of_one_stream_are_kept_as_evidence_that_anybody_can_check(
+    core: Core, tmp_path: Path
+) -> None:
+    writer = opened(core)
+    other = StreamWriter(core.federation, open_terms(core.federation, SENDER, [OTHER, READER]))
+    other.epoch()
+    other.put(4)
+    forked = other.batch()
+    refused: list[object] = []
+    (evidence,) = kept(core, lambda: refused.append(core.publish(forked, sender=SENDER)))
+    assert isinstance(refused[0], ForkError)
+    assert (evidence.alarm, evidence.accused) == ("fork", SENDER)
+    first = signed_head(core, evidence, "known_checkpoint")
+    second = signed_head(core, evidence, "checkpoint")
+    assert first == writer.state.checkpoint()
+    assert (first.size, first.root != second.root) == (second.size, True)
+    assert root_from(evidence, "known_entries") == first
+    assert root_from(evidence, "entries") == second
+    folder = tmp_path / "evidence"
+    write_evidence(folder, [evidence])
+    assert [path.name for path in folder.iterdir()] == [evidence.file_name]
+
+
+def test_another_root_signed_for_the_same_entries_is_a_fork(core: Core) -> None:
+    writer = opened(core)
+    writer.put(1)
+    message = writer.batch()
+    core.publish(message, sender=SENDER)
+    again = exchange_pb2.Batch()
+    again.CopyFrom(message)
+    again.checkpoint = spoilt_note(core.federation, writer, root=bytes(32))
+    refused: list[object] = []
+    (evidence,) = kept(core, lambda: refused.append(core.publish(again, sender=SENDER)))
+    assert isinstance(refused[0], StreamForkError)
+    assert evidence.alarm == "fork"
+    assert signed_head(core, evidence, "checkpoint").root == bytes(32)
+
+
+def test_a_root_that_its_entries_do_not_give_is_kept_as_evidence(core: Core) -> None:
+    writer = opened(core)
+    writer.put(1)
+    note = spoilt_note(core.federation, writer, root=bytes(32))
+    message = writer.batch(checkpoint=note)
+    (evidence,) = kept(core, lambda: core.publish(message, sender=SENDER))
+    assert evidence.alarm == "root mismatch"
+    claimed, given = signed_head(core, evidence, "checkpoint"), root_from(evidence, "entries")
+    assert claimed != given
+    assert given == writer.state.checkpoint()
+
+
+def test_the_same_contradiction_is_kept_once_however_often_it_is_sent(core: Core) -> None:
+    writer = opened(core)
+    writer.put(1)
+    note = spoilt_note(core.federation, writer, root=bytes(32))
+    message = writer.batch(checkpoint=note)
+
+    def three_times() -> None:
+        for _ in range(3):
+            core.publish(message, sender=SENDER)
+
+    assert len(kept(core, three_times)) == 1
+
+
+def test_what_nobody_signed_accuses_nobody(core: Core) -> None:
+    writer = opened(core)
+    other = StreamWriter(core.federation, open_terms(core.federation, SENDER, [OTHER, READER]))
+    other.epoch()
+    other.put(4)
+    forged = other.batch(checkpoint=spoilt_note(core.federation, writer, signer=OTHER))
+    assert kept(core, lambda: core.publish(forged, sender=SENDER)) == []
+
+
+def test_a_senders_batch_sent_by_another_member_shows_that_its_key_is_used_elsewhere(
+    core: Core,
+) -> None:
+    writer = opened(core)
+    writer.put(1)
+    message = writer.batch()
+    (evidence,) = kept(core, lambda: core.publish(message, sender=OTHER))
+    assert (evidence.alarm, evidence.accused) == ("key used elsewhere", SENDER)
+
+
+def test_evidence_holds_no_body(core: Core) -> None:
+    opened(core)
+    other = StreamWriter(core.federation, open_terms(core.federation, SENDER, [OTHER, READER]))
+    other.epoch()
+    other.put(4)
+    canary = next(iter(other.sent.values()))
+    (evidence,) = kept(core, lambda: core.publish(other.batch(), sender=SENDER))
+    assert all(canary not in message for message in evidence.messages.values())
