@@ -65,7 +65,6 @@ def answer(tx: Transaction, item: AnswerItem) -> Outcome:
     terms = PutTerms(
         category=code_of(record),
         priority=_priority(record),
-        agreement_version=agreement.version,
         expires_at=expires_at,
     )
     tx.put(stream, standing.status, PutDraft(record_no, terms, record.raw, seed))

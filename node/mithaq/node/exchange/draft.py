@@ -39,7 +39,6 @@ class PutTerms(NamedTuple):
 
     category: str
     priority: Priority
-    agreement_version: int
     expires_at: datetime
 
 
@@ -101,9 +100,16 @@ class Drawer:
     """Draws up what follows a stream's state, entry after entry; `segments` gives it all."""
 
     def __init__(
-        self, state: StreamState, *, registry_size: int, at: datetime, random: Randomness
+        self,
+        state: StreamState,
+        *,
+        agreement_version: int,
+        registry_size: int,
+        at: datetime,
+        random: Randomness,
     ) -> None:
         self._before = state
+        self._agreement_version = agreement_version
         self._registry_size = registry_size
         self._created_at = minute_of(at)
         self._random = random
@@ -130,7 +136,6 @@ class Drawer:
         for (terms, _), group in groupby(ordered, key=_terms_and_width):
             terms_bytes = self._terms(
                 EntryKind.PUT,
-                agreement_version=terms.agreement_version,
                 category=terms.category,
                 priority=terms.priority,
                 epoch=epoch,
@@ -188,7 +193,6 @@ class Drawer:
         self,
         kind: EntryKind,
         *,
-        agreement_version: int = 0,
         category: str | None = None,
         priority: Priority | None = None,
         epoch: int | None = None,
@@ -202,7 +206,7 @@ class Drawer:
             Terms(
                 kind=kind,
                 registry_size=self._registry_size,
-                agreement_version=agreement_version,
+                agreement_version=self._agreement_version,
                 created_at=self._created_at,
                 stream_id=self._before.stream_id,
                 category=category,

@@ -83,7 +83,7 @@ def issue(tx: Transaction, item: IssueItem, known: Known) -> Outcome:
     record_no, seed = _keep(tx, record, plan)
     for share, streams in ways:
         for stream in streams:
-            tx.put(stream, share.status, _draft(record, share, record_no, seed))
+            tx.put(stream, share.status, _draft(record, record_no, seed))
     return _outcome(record, record_no, plan.decisions)
 
 
@@ -111,7 +111,7 @@ def update(tx: Transaction, item: UpdateItem, known: Known) -> Outcome:
     route = _next_version_routes(tx, plan, standing)
     record_no, seed = _keep(tx, record, plan)
     for stream, share, target in route.puts:
-        tx.put(stream, share.status, _draft(record, share, record_no, seed, target=target))
+        tx.put(stream, share.status, _draft(record, record_no, seed, target=target))
     for each, status in route.withdrawals:
         draft = WithdrawDraft(
             each.first_sequence, WithdrawReason.WITHDRAWN, WithdrawScope.DISCLOSURE
@@ -191,12 +191,11 @@ def _keep(tx: Transaction, record: ParsedRecord, plan: Plan) -> tuple[int, bytes
 
 
 def _draft(
-    record: ParsedRecord, share: Share, record_no: int, seed: bytes, target: int | None = None
+    record: ParsedRecord, record_no: int, seed: bytes, *, target: int | None = None
 ) -> PutDraft:
     terms = PutTerms(
         category=record.category,
         priority=Priority(record.alert.priority),
-        agreement_version=share.agreement.version,
         expires_at=day_from(record.expiry),
     )
     return PutDraft(record_no, terms, record.raw, seed, target)

@@ -63,7 +63,6 @@ def catch_up(tx: Transaction, item: CatchUpItem) -> Outcome:
             terms = PutTerms(
                 category=record.category,
                 priority=Priority(record.alert.priority),
-                agreement_version=agreement.version,
                 expires_at=day_from(record.expiry),
             )
             draft = PutDraft(row.record_no, terms, record.raw, content.seed)

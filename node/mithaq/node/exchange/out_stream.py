@@ -214,7 +214,14 @@ def post(
     stream = posting.stream
     head = log_store.head(connection, stream.log_no)
     state = StreamState.from_bytes(head.state)
-    drawer = Drawer(state, registry_size=home.registry.size, at=at, random=home.random)
+    agreement = home.registry.agreement(stream.key.agreement_id).in_force(at=at)
+    drawer = Drawer(
+        state,
+        agreement_version=agreement.version,
+        registry_size=home.registry.size,
+        at=at,
+        random=home.random,
+    )
     readers: tuple[Reader, ...] = ()
     placed: list[Placed] = []
     epoch = 0

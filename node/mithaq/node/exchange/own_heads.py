@@ -39,7 +39,7 @@ class OwnHeads:
     compared: bool = False
 
     async def compare(
-        self, stub: exchange_pb2_grpc.PublishServiceAsyncStub
+        self, stub: "exchange_pb2_grpc.PublishServiceAsyncStub"
     ) -> Sequence[exchange_pb2.OwnHead]:
         """Complete lost tails and return the heads.
 
@@ -54,7 +54,7 @@ class OwnHeads:
         return list(answer.heads)
 
     async def _compare(
-        self, stub: exchange_pb2_grpc.PublishServiceAsyncStub, head: exchange_pb2.OwnHead
+        self, stub: "exchange_pb2_grpc.PublishServiceAsyncStub", head: exchange_pb2.OwnHead
     ) -> None:
         origin = stream_origin(self.home.federation, head.stream_id)
         try:
@@ -79,7 +79,7 @@ class OwnHeads:
 
     async def _complete(
         self,
-        stub: exchange_pb2_grpc.PublishServiceAsyncStub,
+        stub: "exchange_pb2_grpc.PublishServiceAsyncStub",
         head: exchange_pb2.OwnHead,
         signed: Checkpoint,
         size: int,

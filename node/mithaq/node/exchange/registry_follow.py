@@ -81,6 +81,9 @@ class RegistryFollow:
         self.current.set()
 
     def _settle(self, connection: sa.Connection) -> Sequence[Batch]:
+        if all(each.id != self.home.member for each in self.home.registry.members()):
+            # Only the genesis entry came with the invitation; the rest is on its way.
+            return []
         note_announced(connection, self.home)
         return reconcile(connection, self.home, at=self.home.clock())
 

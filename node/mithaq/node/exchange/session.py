@@ -132,7 +132,7 @@ class Session:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 
-    async def _show_audit(self, stub: exchange_pb2_grpc.WitnessServiceAsyncStub) -> None:
+    async def _show_audit(self, stub: "exchange_pb2_grpc.WitnessServiceAsyncStub") -> None:
         while True:
             await self.witness.show(stub)
             await asyncio.sleep(WITNESS_INTERVAL_S)
@@ -151,7 +151,7 @@ class Session:
                 lambda each: check_overdue_lists(each, self.home, at=checked_at)  # noqa: B023
             )
 
-    async def _announce_keys(self, stub: exchange_pb2_grpc.RegistryServiceAsyncStub) -> None:
+    async def _announce_keys(self, stub: "exchange_pb2_grpc.RegistryServiceAsyncStub") -> None:
         while True:
             entry = await self.home.database.write(
                 lambda each: due_announcement(each, self.home, at=self.home.clock())

@@ -40,7 +40,7 @@ class WitnessClient:
     known_size: int = 0
     _origin: str = field(default="")
 
-    async def begin(self, stub: exchange_pb2_grpc.WitnessServiceAsyncStub) -> None:
+    async def begin(self, stub: "exchange_pb2_grpc.WitnessServiceAsyncStub") -> None:
         """Learn what was witnessed last; continue under the next name after a loss."""
         origin = self.home.audit.origin
         request = exchange_pb2.GetCheckpointRequest(origin=origin)
@@ -86,7 +86,7 @@ class WitnessClient:
             return following
         return log
 
-    async def show(self, stub: exchange_pb2_grpc.WitnessServiceAsyncStub) -> bool:
+    async def show(self, stub: "exchange_pb2_grpc.WitnessServiceAsyncStub") -> bool:
         """Show the log if it has grown; return whether it had."""
         # Signed in a transaction of its own: only what is durable is signed.
         grown = await self.home.database.read(self._has_grown)
