@@ -58,7 +58,7 @@ FACTS = Facts(
 )
 
 
-def permit(clause_id: str = "C1", **changes: Any) -> Clause:
+def permit(clause_id: str = "C1", **changes: Any) -> Clause:  # noqa: ANN401 - any field
     """Return a clause that permits FACTS from Egypt to Tunisia, with some things changed."""
     terms: dict[str, Any] = {
         "senders": frozenset({EGYPT}),
@@ -75,12 +75,12 @@ def permit(clause_id: str = "C1", **changes: Any) -> Clause:
     return Clause(id=clause_id, **(terms | changes))
 
 
-def refusal(clause_id: str = "D1", **changes: Any) -> Clause:
+def refusal(clause_id: str = "D1", **changes: Any) -> Clause:  # noqa: ANN401 - any field
     """Return a clause that refuses everything, narrowed by what is given."""
     return Clause(id=clause_id, effect=ClauseEffect.DENY, **changes)
 
 
-def agreed(*clauses: Clause, **changes: Any) -> Agreement:
+def agreed(*clauses: Clause, **changes: Any) -> Agreement:  # noqa: ANN401 - any field
     """Return terms with these clauses; with none, with the one of `permit`."""
     terms: dict[str, Any] = {
         "id": "eg-tn-iom-2026",
@@ -95,13 +95,16 @@ def agreed(*clauses: Clause, **changes: Any) -> Agreement:
     return Agreement(**(terms | changes))
 
 
-def facts(**changes: Any) -> Facts:
+def facts(**changes: Any) -> Facts:  # noqa: ANN401 - any field
     """Return FACTS with some things changed."""
     return replace(FACTS, **changes)
 
 
 def offence(
-    kind: OffenceClass = OffenceClass.HOMICIDE, *, months: int | None = 120, **changes: Any
+    kind: OffenceClass = OffenceClass.HOMICIDE,
+    *,
+    months: int | None = 120,
+    **changes: Any,  # noqa: ANN401 - any field
 ) -> Facts:
     """Return FACTS that rest on an assessed offence."""
     return facts(offence=kind, max_sentence_months=months, **changes)

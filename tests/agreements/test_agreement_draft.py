@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from mithaq.agreements.countries import ALPHA3, ALPHA3_OF, country_of
 from mithaq.agreements.draft import draft
 from mithaq.agreements.errors import TermsInvalidError
+from mithaq.agreements.lint import lint
 from mithaq.agreements.streams import streams_of
 from mithaq.agreements.terms import Agreement
 from mithaq.agreements.vocabulary import StreamRole
@@ -52,3 +54,34 @@ def test_a_draft_needs_two_members() -> None:
 def test_a_state_s_member_id_begins_with_its_country_code() -> None:
     with pytest.raises(TermsInvalidError, match="zz-police"):
         drafted("eg-moi", "zz-police")
+
+
+def test_a_member_id_tells_its_country_by_either_code() -> None:
+    assert country_of("eg-moi") == "EGY"
+    assert country_of("egy-moi") == "EGY"
+    assert country_of("int-iom") == ""
+    assert country_of("zz-police") is None
+    assert country_of("zzz-police") is None
+
+
+def test_the_table_of_countries_is_one_to_one() -> None:
+    assert len(ALPHA3_OF) == len(ALPHA3) == 249
+    assert all(len(two) == 2 and len(three) == 3 for two, three in ALPHA3_OF.items())
+
+
+def test_organisations_among_themselves_share_without_states() -> None:
+    agreement = drafted("int-a", "int-b")
+    assert [clause.id for clause in agreement.clauses] == ["C8", "C9", "D1"]
+
+
+def test_a_draft_lacks_only_what_the_parties_themselves_must_say() -> None:
+    for members in (("eg-moi", "tn-dgsn", "int-iom"), ("eg-moi", "int-iom"), ("eg-a", "eg-b")):
+        codes = {finding.code for finding in lint(drafted(*members))}
+        assert codes == {"SUPERVISOR_MISSING", "LAW_NOT_NAMED"}
+
+
+def test_a_draft_for_thirty_two_members_stays_small() -> None:
+    members = [f"eg-m{number}" for number in range(16)]
+    members += [f"int-m{number}" for number in range(16)]
+    agreement = drafted(*members)
+    assert len(agreement.to_bytes()) < 16 * 1024

@@ -43,12 +43,12 @@ from tests.agreements.samples import (
 )
 
 
-def check_refused(reason: Reason, *clause_ids: str, record: Facts = FACTS, **terms: Any) -> None:
+def check_refused(reason: Reason, *clause_ids: str, record: Facts = FACTS, **terms: Any) -> None:  # noqa: ANN401 - any field
     decision = disclose(agreed(permit(**terms)), record)
     assert (decision.allowed, decision.reason, decision.clause_ids) == (False, reason, clause_ids)
 
 
-def check_allowed(record: Facts = FACTS, **terms: Any) -> None:
+def check_allowed(record: Facts = FACTS, **terms: Any) -> None:  # noqa: ANN401 - any field
     decision = disclose(agreed(permit(**terms)), record)
     assert (decision.allowed, decision.reason, decision.clause_ids) == (
         True,
@@ -136,7 +136,7 @@ def test_all_clauses_that_permit_are_named() -> None:
 
 
 def test_a_clause_grants_its_types_of_subject_or_all_of_the_category() -> None:
-    check = {
+    check: dict[str, Any] = {
         "categories": frozenset({Category.CHECK_DISCREET}),
         "purposes": frozenset({Purpose.BORDER_CONTROL}),
     }
@@ -233,7 +233,7 @@ def test_a_protective_clause_takes_children_for_protective_purposes_only() -> No
         subject_age=SubjectAge.UNKNOWN,
         purposes=frozenset({Purpose.MISSING_PERSONS}),
     )
-    terms = {
+    terms: dict[str, Any] = {
         "minors": MinorsRule.PROTECTION_ONLY,
         "categories": frozenset({Category.MISSING_LOCATE, Category.ARREST}),
         "purposes": frozenset(
@@ -359,7 +359,7 @@ def test_a_partner_s_record_needs_the_partner_s_consent() -> None:
     check_allowed(facts(partner=True, onward_consent=True))
 
 
-EVERYTHING = {
+EVERYTHING: dict[str, Any] = {
     "categories": frozenset(Category),
     "purposes": frozenset(Purpose),
     "fields": frozenset(RecordField),

@@ -152,15 +152,18 @@ def _deadlines(old: Deadlines, new: Deadlines) -> Iterator[Change]:
 def _clauses(old: Agreement, new: Agreement) -> Iterator[Change]:
     before = {clause.id: clause for clause in old.clauses}
     after = {clause.id: clause for clause in new.clauses}
-    for clause_id in dict.fromkeys((*before, *after)):
-        where = f"clauses.{clause_id}"
-        was, now = before.get(clause_id), after.get(clause_id)
-        if was is None and now is not None:
-            yield Change(where, _adding(now), "", now.title or clause_id)
-        elif now is None and was is not None:
-            yield Change(where, _reverse(_adding(was)), was.title or clause_id, "")
-        elif was is not None and now is not None:
-            yield from _clause(where, was, now)
+    for clause in old.clauses:
+        if clause.id not in after:
+            yield Change(_where(clause), _reverse(_adding(clause)), clause.title or clause.id, "")
+    for clause in new.clauses:
+        if clause.id in before:
+            yield from _clause(_where(clause), before[clause.id], clause)
+        else:
+            yield Change(_where(clause), _adding(clause), "", clause.title or clause.id)
+
+
+def _where(clause: Clause) -> str:
+    return f"clauses.{clause.id}"
 
 
 def _adding(clause: Clause) -> Effect:

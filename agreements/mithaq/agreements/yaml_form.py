@@ -102,9 +102,9 @@ def _place(node: Node, parties: Sequence[Party], path: tuple[str | int, ...]) ->
         if isinstance(step, int) and isinstance(node, Listed):
             sorted_parties = depth == 1 and path[0] == "parties"
             node = node.items[_as_written(step, parties) if sorted_parties else step]
-        elif isinstance(node, Keyed):
-            named = [value for key, value in node.pairs if scalar(key) == step]
-            node = named[0] if named else node
+        else:
+            pairs = node.pairs if isinstance(node, Keyed) else ()
+            node = next((value for key, value in pairs if scalar(key) == step), node)
     return node
 
 
