@@ -7,6 +7,7 @@ code leave the process; `str(error)` is for our own log.
 """
 
 import asyncio
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from typing import NoReturn, Protocol
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
 from google.rpc import (  # type: ignore[import-untyped]
-    code_pb2,
     error_details_pb2,
     status_pb2,
 )
@@ -27,9 +28,14 @@ STATUS_DETAILS = "grpc-status-details-bin"
 # gRPC carries a status in trailing metadata, which may hold 8 KiB in all.
 TEXT_LENGTH_MAX = 512
 VIOLATIONS_MAX = 8
+# A peer may name a wait, but not put us to sleep.
+RETRY_AFTER_MAX = timedelta(minutes=10)
 INTERNAL_CODE = "MQ-INTERNAL"
 # What an RPC error has to be to say more than its class.
 CALLS = (grpc.Call, grpc.aio.AioRpcError)
+CODE = re.compile(r"MQ-[A-Z0-9-]{1,60}")
+# google.rpc.Code and gRPC number their statuses alike.
+STATUS_BY_NUMBER = {each.value[0]: each for each in StatusCode}
 DEFAULT_FIX = "See the documentation of this code."
 RETRYABLE = frozenset(
     {
@@ -205,9 +211,7 @@ def to_status(error: BaseException) -> status_pb2.Status:
 
 def fault_to_status(fault: Fault) -> status_pb2.Status:
     """Return the `google.rpc.Status` of a fault."""
-    status = status_pb2.Status(
-        code=code_pb2.Code.Value(fault.grpc_status.name), message=fault.public_message
-    )
+    status = status_pb2.Status(code=fault.grpc_status.value[0], message=fault.public_message)
     metadata = {"fix": fault.fix}
     if fault.reference:
         metadata["reference"] = fault.reference
@@ -289,31 +293,43 @@ def rich_status(error: grpc.RpcError) -> status_pb2.Status | None:
         return None
     for key, value in error.trailing_metadata() or ():
         if key == STATUS_DETAILS and isinstance(value, bytes):
-            return status_pb2.Status.FromString(value)
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:
+                return None
     return None
 
 
 def fault_from_status(status: status_pb2.Status) -> Fault | None:
-    """Return the fault that a peer described, or None if it isn't of our domain."""
+    """Return the fault that a peer described, or None if it isn't of our domain and form."""
     info = error_details_pb2.ErrorInfo()
     retry, bad = error_details_pb2.RetryInfo(), error_details_pb2.BadRequest()
-    delay: timedelta | None = None
-    for detail in status.details:
-        detail.Unpack(info)
-        detail.Unpack(bad)
-        if detail.Unpack(retry):
-            delay = retry.retry_delay.ToTimedelta()
-    if info.domain != DOMAIN:
+    try:
+        for detail in status.details:
+            for known in (info, retry, bad):
+                detail.Unpack(known)
+        delay = retry.retry_delay.ToTimedelta()
+    except (DecodeError, ValueError, OverflowError):
+        return None
+    grpc_status = STATUS_BY_NUMBER.get(status.code)
+    if info.domain != DOMAIN or grpc_status is None or not CODE.fullmatch(info.reason):
         return None
     return Fault(
         code=info.reason,
-        public_message=status.message,
-        fix=info.metadata.get("fix", DEFAULT_FIX),
-        grpc_status=StatusCode[code_pb2.Code.Name(code_pb2.Code.ValueType(status.code))],
-        retry_after=delay,
-        violations=tuple((each.field, each.description) for each in bad.field_violations),
-        reference=info.metadata.get("reference", ""),
+        public_message=printable(status.message),
+        fix=printable(info.metadata.get("fix", DEFAULT_FIX)),
+        grpc_status=grpc_status,
+        retry_after=min(delay, RETRY_AFTER_MAX) if delay > timedelta() else None,
+        violations=tuple(
+            (printable(each.field), printable(each.description)) for each in bad.field_violations
+        ),
+        reference=printable(info.metadata.get("reference", "")),
     )
+
+
+def printable(text: str) -> str:
+    """Return a peer's text as it may stand on a terminal: one line, no control characters."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text[:TEXT_LENGTH_MAX])
 
 
 def plain_fault(status: StatusCode) -> Fault:
