@@ -1,7 +1,7 @@
 """A real hub on the loopback, and the members, registrar and strangers that call it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -68,6 +68,12 @@ class RunningHub:
         self.channels.append(channel)
         return channel
 
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait until something has become true at the hub; it must soon."""
+        async with asyncio.timeout(ANSWER_S):
+            while not true():  # noqa: ASYNC110 - the hub rings no bell for tests
+                await asyncio.sleep(0.02)
+
     async def order(self, *leaves: bytes) -> exchange_pb2.OrderResponse:
         """Hand leaves, which the federation has entered, to the hub as the registrar does."""
         registry = exchange_pb2.FollowResponse(
@@ -126,6 +132,19 @@ class Pump:
         except TimeoutError:
             pass
         return kinds
+
+    async def all_of(self, kind: str) -> list[Any]:
+        """Return the messages of a kind that come until nothing comes for a moment."""
+        found: list[Any] = []
+        while True:
+            try:
+                message = await self.next(within_s=0.3)
+            except TimeoutError:
+                return found
+            if message is None:
+                return found
+            if message.WhichOneof("message") == kind:
+                found.append(getattr(message, kind))
 
     async def end(self) -> grpc.StatusCode:
         """Return the status with which the call ends."""

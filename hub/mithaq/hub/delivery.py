@@ -135,9 +135,11 @@ class Delivery:
             return False
         if self._waits_for_predecessor(stream):
             return False
-        start = cursor.headers_size
+        start, room_bytes = cursor.headers_size, self._window.room_bytes
         piece = await self._database.read(
-            lambda each: next_headers(each, log_no=cursor.log_no, start=start)
+            lambda each: next_headers(
+                each, log_no=cursor.log_no, start=start, room_bytes=room_bytes
+            )
         )
         if piece is None:
             return False
@@ -155,7 +157,7 @@ class Delivery:
             return False
         if not self._release.allowed(stream, self._reader):
             return False
-        expired_at = self._release.expired_at()
+        expired_at, room_bytes = self._release.expired_at(), self._window.room_bytes
         piece = await self._database.read(
             lambda each: next_bodies(
                 each,
@@ -164,6 +166,7 @@ class Delivery:
                 start=start,
                 end=end,
                 expired_at=expired_at,
+                room_bytes=room_bytes,
             )
         )
         if piece is None:

@@ -56,7 +56,11 @@ class Journal:
         )
 
     def note(self, entry: AuditEntry) -> None:
-        """Keep an entry for the next writing; to be used where no transaction is open."""
+        """Keep an entry for the next writing; to be used where no transaction is open.
+
+        Raise AuditFormatError here, where its maker is, and not when it is written.
+        """
+        entry.to_bytes()
         self._waiting.append(entry)
 
     def refused(self, error: BaseException, *, member: str) -> None:

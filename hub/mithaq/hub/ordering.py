@@ -67,12 +67,14 @@ class Ordering:
                 self._note(each)
 
     def _note(self, applied: Applied) -> None:
-        narrowing = applied.narrowing
+        act = applied.body.act
+        member = str(getattr(act, "member", ""))
         self._hub.journal.note(
             self._hub.journal.entry(
                 Operation.ADMINISTER,
-                subject=type(applied.body.act).__name__,
-                counterparts=[narrowing.subject] if narrowing else [],
+                subject=type(act).__name__,
+                counterparts=[member] if member else [],
+                agreement_id=str(getattr(act, "agreement_id", "")),
             )
         )
 

@@ -82,12 +82,18 @@ class _Boundary:
     body_bytes: int
 
 
-def next_headers(connection: sa.Connection, *, log_no: int, start: int) -> HeaderPiece | None:
-    """Return the entries from `start` to a signed size, or None if there are none yet."""
+def next_headers(
+    connection: sa.Connection, *, log_no: int, start: int, room_bytes: int = BATCH_SIZE_BYTES_MAX
+) -> HeaderPiece | None:
+    """Return the entries from `start` to a signed size, or None if there are none yet.
+
+    As much as fits `room_bytes`, but always one batch.
+    """
     ends = _boundaries(connection, log_no=log_no, start=start)
     if not ends:
         return None
-    size = _furthest(ends, start=start, weights=[each.header_bytes for each in ends])
+    weights = [each.header_bytes for each in ends]
+    size = _furthest(ends, start=start, weights=weights, room_bytes=room_bytes)
     row = connection.execute(
         sa.select(BATCH.c.checkpoint, BATCH.c.acceptance).where(
             BATCH.c.log_no == log_no, BATCH.c.size == size
@@ -110,18 +116,27 @@ def next_headers(connection: sa.Connection, *, log_no: int, start: int) -> Heade
 
 
 def next_bodies(
-    connection: sa.Connection, *, log_no: int, reader: str, start: int, end: int, expired_at: int
+    connection: sa.Connection,
+    *,
+    log_no: int,
+    reader: str,
+    start: int,
+    end: int,
+    expired_at: int,
+    room_bytes: int = BATCH_SIZE_BYTES_MAX,
 ) -> BodyPiece | None:
     """Return the bodies from `start` to a signed size of at most `end`, or None.
 
-    `expired_at` is the earlier of both clocks, in seconds since 1970 (PROTOCOL 5.8).
+    As much as fits `room_bytes`, but always one batch. `expired_at` is the earlier of
+    both clocks, in seconds since 1970 (PROTOCOL 5.8).
     """
     ends = [
         each for each in _boundaries(connection, log_no=log_no, start=start) if each.size <= end
     ]
     if not ends:
         return None
-    size = _furthest(ends, start=start, weights=[each.body_bytes for each in ends])
+    weights = [each.body_bytes for each in ends]
+    size = _furthest(ends, start=start, weights=weights, room_bytes=room_bytes)
     bodies = _bodies(connection, log_no=log_no, start=start, end=size)
     omitted = _omissions(connection, log_no=log_no, start=start, end=size)
     sent: dict[int, bytes] = {}
@@ -166,12 +181,15 @@ def _boundaries(connection: sa.Connection, *, log_no: int, start: int) -> list[_
     return [_Boundary(*row) for row in rows]
 
 
-def _furthest(ends: Sequence[_Boundary], *, start: int, weights: Sequence[int]) -> int:
+def _furthest(
+    ends: Sequence[_Boundary], *, start: int, weights: Sequence[int], room_bytes: int
+) -> int:
     """Return the last size within the limits of a piece; always at least the first one."""
+    limit_bytes = min(room_bytes, BATCH_SIZE_BYTES_MAX)
     furthest, weight_bytes = ends[0].size, weights[0]
     for (_, end), each in zip(pairwise(ends), weights[1:], strict=True):
         weight_bytes += each
-        if end.size - start > BATCH_ENTRIES_MAX or weight_bytes > BATCH_SIZE_BYTES_MAX:
+        if end.size - start > BATCH_ENTRIES_MAX or weight_bytes > limit_bytes:
             break
         furthest = end.size
     return furthest

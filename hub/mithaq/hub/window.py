@@ -57,9 +57,9 @@ class Window:
         return self._unacknowledged_bytes < self._limit_bytes
 
     @property
-    def unacknowledged_bytes(self) -> int:
-        """What was sent and not answered."""
-        return self._unacknowledged_bytes
+    def room_bytes(self) -> int:
+        """How much may be sent now; a single batch may weigh more."""
+        return max(0, self._limit_bytes - self._unacknowledged_bytes)
 
     def take(self, sent_bytes: int) -> None:
         """Count bytes that were sent."""
