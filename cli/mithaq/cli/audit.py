@@ -11,6 +11,7 @@ from mithaq.cli.errors import EXIT_VERIFICATION
 from mithaq.cli.grounds import grounds_of, grounds_options
 from mithaq.cli.output import instant, json_option, note, present, present_rows
 from mithaq.cli.profile import DEADLINE_SECONDS, connected, profile_option
+from mithaq.cli.reconciling import reconcile_bundles
 from mithaq.v1 import local_pb2, local_pb2_grpc
 
 EXPORT_DEADLINE_SECONDS = 600.0
@@ -19,6 +20,9 @@ EXPORT_DEADLINE_SECONDS = 600.0
 @click.group()
 def audit() -> None:
     """List, verify, export and reconcile audit logs."""
+
+
+audit.add_command(reconcile_bundles)
 
 
 @audit.command("list")

@@ -405,6 +405,8 @@ class AuditBundle(_message.Message):
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     COSIGNATURES_FIELD_NUMBER: _builtins.int
     STREAMS_FIELD_NUMBER: _builtins.int
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    REGISTRY_CHECKPOINT_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """1 for this protocol."""
     federation: _builtins.str
@@ -416,6 +418,8 @@ class AuditBundle(_message.Message):
     """Index of the first entry."""
     checkpoint: _builtins.bytes
     """The owner's signed note, with both signatures."""
+    registry_checkpoint: _builtins.bytes
+    """The registrar's signed note over them."""
     @_builtins.property
     def frontier(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Complete subtrees before first_index, largest first."""
@@ -434,6 +438,12 @@ class AuditBundle(_message.Message):
 
     @_builtins.property
     def streams(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamEvidence]: ...
+    @_builtins.property
+    def registry(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The registry as the owner has verified it, exact bytes of SignedEntry messages from
+        the genesis entry on: an auditor who knows the root pin needs nothing else.
+        """
+
     def __init__(
         self,
         *,
@@ -449,10 +459,12 @@ class AuditBundle(_message.Message):
         checkpoint: _builtins.bytes = ...,
         cosignatures: _abc.Iterable[_builtins.str] | None = ...,
         streams: _abc.Iterable[Global___StreamEvidence] | None = ...,
+        registry: _abc.Iterable[_builtins.bytes] | None = ...,
+        registry_checkpoint: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "consistency", b"consistency", "cosignatures", b"cosignatures", "entries", b"entries", "exported_at_us", b"exported_at_us", "federation", b"federation", "first_index", b"first_index", "frontier", b"frontier", "origin", b"origin", "owner", b"owner", "streams", b"streams", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "consistency", b"consistency", "cosignatures", b"cosignatures", "entries", b"entries", "exported_at_us", b"exported_at_us", "federation", b"federation", "first_index", b"first_index", "frontier", b"frontier", "origin", b"origin", "owner", b"owner", "registry", b"registry", "registry_checkpoint", b"registry_checkpoint", "streams", b"streams", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -129,6 +129,25 @@ def sign_bundle(bundle: Bundle, signer: SigningPair) -> bytes:
     return SignedBytes(data, signature.ed25519, signature.mldsa44).to_bytes()
 
 
+def registry_of(data: bytes, *, pinned_root_hash: bytes) -> Registry:
+    """Return the registry that a bundle carries, replayed from the pinned genesis entry.
+
+    What it says is proven by its entries' own signatures and by the registrar's note, so
+    it may come from either bundle, or from anywhere.
+
+    Raises:
+        BundleInvalidError: the bundle carries none.
+        TrustError: it does not begin with the pin, or an entry or the note does not verify.
+
+    """
+    bundle = decode_bundle(SignedBytes.from_bytes(data).bundle)
+    if not bundle.registry:
+        raise BundleInvalidError("the bundle carries no registry")
+    registry = Registry.start(bundle.registry[0], pinned_root_hash)
+    registry.extend(bundle.registry[1:], bundle.registry_checkpoint)
+    return registry
+
+
 def verify_bundle(data: bytes, keys: BundleKeys) -> VerifiedBundle:
     """Return what a bundle proves, after checking every signature and hash in it.
 

@@ -4,7 +4,7 @@ Reads in one snapshot, so that entries, checkpoint and stream heads belong toget
 Exporting is itself an act that the caller has logged before it calls.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from mithaq.certs.keys import SigningPair
 from mithaq.ledger.checkpoint import parse_checkpoint_text
+from mithaq.ledger.names import registry_origin
 from mithaq.ledger.note import parse_note
 from mithaq.ledger.proof import consistency_proof
 from mithaq.ledger.tiles import subtree_hashes
@@ -56,8 +57,10 @@ def export_bundle(
         raise LogRangeError(f"{audit.origin} is signed up to {size}, not beyond {first_index}")
     tiles = log_store.StoredTiles(connection, audit.log)
     owner, _ = party_of(audit.origin)
+    federation = audit.origin.partition("/")[0]
+    registry, registry_checkpoint = _registry(connection, federation)
     bundle = Bundle(
-        federation=audit.origin.partition("/")[0],
+        federation=federation,
         owner=owner,
         origin=audit.origin,
         exported_at=at,
@@ -68,8 +71,26 @@ def export_bundle(
         checkpoint=signed.note,
         cosignatures=signed.cosignatures,
         streams=tuple(streams),
+        registry=registry,
+        registry_checkpoint=registry_checkpoint,
     )
     return sign_bundle(bundle, signer)
+
+
+def _registry(connection: sa.Connection, federation: str) -> tuple[tuple[bytes, ...], bytes]:
+    """Return the registry that this store has verified, and the note over exactly that."""
+    log = log_store.find_log(connection, registry_origin(federation))
+    if log is None:
+        return (), b""
+    head = log_store.head(connection, log)
+    note = head.checkpoint or b""
+    return tuple(_all_leaves(connection, log, size_of(note))), note
+
+
+def _all_leaves(connection: sa.Connection, log: int, size: int) -> Iterator[bytes]:
+    for start in range(0, size, log_store.ENTRIES_PER_READ_MAX):
+        end = min(start + log_store.ENTRIES_PER_READ_MAX, size)
+        yield from log_store.read_leaves(connection, log, start, end)
 
 
 def stream_evidence(

@@ -73,6 +73,9 @@ class Bundle:
     checkpoint: bytes
     cosignatures: tuple[str, ...]
     streams: tuple[StreamEvidence, ...]
+    # The registry's entries from the genesis entry on, and the registrar's note over them.
+    registry: tuple[bytes, ...] = field(default=(), repr=False)
+    registry_checkpoint: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ def encode_bundle(bundle: Bundle) -> bytes:
         checkpoint=bundle.checkpoint,
         cosignatures=bundle.cosignatures,
         streams=[_stream_message(each) for each in bundle.streams],
+        registry=bundle.registry,
+        registry_checkpoint=bundle.registry_checkpoint,
     )
     _check_rules(message)
     return message.SerializeToString(deterministic=True)
@@ -133,6 +138,8 @@ def decode_bundle(data: bytes) -> Bundle:
         checkpoint=message.checkpoint,
         cosignatures=tuple(message.cosignatures),
         streams=tuple(_stream_of(each) for each in message.streams),
+        registry=tuple(message.registry),
+        registry_checkpoint=message.registry_checkpoint,
     )
     # Unknown fields don't come out again.
     if encode_bundle(bundle) != data:

@@ -59,7 +59,9 @@ def _start_registrar(stage: Stage) -> str:
             "registrar", ("trust", "run", str(folder)), stage.logs / "registrar.log", stage.ports[1]
         )
     )
-    return str(answer["root_pin"])
+    pin = str(answer["root_pin"])
+    stage.root_pin.write_text(pin + "\n", encoding="ascii")
+    return pin
 
 
 def _start_hub(stage: Stage, pin: str) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from mithaq.cli.demo.commands import command
 from mithaq.cli.demo.issuing import Issued, write_draft
 from mithaq.cli.demo.stage import AGREEMENT, CheckFailedError, Stage, wait_until
 from mithaq.cli.errors import EXIT_DENIED
@@ -141,9 +142,7 @@ def _export(stage: Stage, member: str) -> Path:
 
 def _reconcile(stage: Stage, bundles: list[Path]) -> bool:
     """Reconcile two bundles offline, trusting the root pin alone."""
-    from mithaq.cli.demo.commands import command
-
-    pin = (stage.folder / "root-pin").read_text(encoding="ascii").strip()
+    pin = stage.root_pin.read_text(encoding="ascii").strip()
     answer = command("audit", "reconcile", str(bundles[0]), str(bundles[1]), "--root-pin", pin)
     return bool(answer["reconciled"])
 

@@ -13,6 +13,7 @@ from mithaq.cli.demo.cast import cast
 from mithaq.cli.demo.listing import issue_list
 from mithaq.cli.demo.result import Result
 from mithaq.cli.demo.stage import CheckFailedError, Stage
+from mithaq.cli.errors import CliError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,9 +66,9 @@ def play(
     try:
         _acts(stage, options, result, say=say, advance=advance, between=between)
         result.ok = True
-    except CheckFailedError as failure:
-        result.failed = str(failure)
-        say(f"FAILED: {failure}")
+    except (CheckFailedError, CliError) as failure:
+        result.failed = describe(failure)[0]
+        say(result.failed)
     finally:
         result.seconds = round(time.monotonic() - began, 1)
     return result

@@ -26,11 +26,7 @@ WAIT_SECONDS_MAX: Final = 120.0
 POLL_SECONDS: Final = 0.1
 CALL_SECONDS: Final = 120.0
 # Short, so that what is late shows while the demo plays.
-NODE_SETTINGS: Final = {
-    "MITHAQ_INTERVALS__FREEZE_S": "10",
-    "MITHAQ_INTERVALS__AUDIT_CHECKPOINT_S": "0.5",
-    "MITHAQ_INTERVALS__OVERDUE_S": "1",
-}
+NODE_SETTINGS: Final = {"MITHAQ_INTERVALS__UPKEEP_S": "1"}
 
 
 class CheckFailedError(Exception):
@@ -94,6 +90,11 @@ class Stage:
     def passphrase(self) -> Path:
         """The file with the passphrase of all offline keys of the demo."""
         return self.folder / "passphrase"
+
+    @property
+    def root_pin(self) -> Path:
+        """The file with the federation's root pin."""
+        return self.folder / "root-pin"
 
     @property
     def trust_profile(self) -> Path:
