@@ -314,10 +314,16 @@ def _joined(request: JoinRequest, folder: NodeFolder, asking: Asking, *, approve
         member=asking.invitation.member,
         federation=asking.invitation.federation,
         approved=approved,
-        fingerprint=asking.request_hash.hex(),
+        fingerprint=_grouped(asking.request_hash),
         profile=folder.profiles / request.administrator,
         offline=folder.offline,
     )
+
+
+def _grouped(digest: bytes) -> str:
+    """Return a hash as the administrators' list shows it, to be read out to each other."""
+    text = digest.hex()
+    return " ".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
 def _joined_before(request: JoinRequest, folder: NodeFolder) -> Joined:

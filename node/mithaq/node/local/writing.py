@@ -12,14 +12,19 @@ import sqlalchemy as sa
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
+from mithaq.agreements.reason import Reason
+from mithaq.agreements.streams import audience_for
 from mithaq.ledger.entry import WithdrawReason
 from mithaq.node.exchange.acts import ActResult, IssueItem, UpdateItem, WithdrawItem
+from mithaq.node.exchange.errors import DeniedByAgreementError
+from mithaq.node.exchange.routing import RecipientDecision
 from mithaq.node.exchange.stored import ALERT, RECORD
 from mithaq.node.local import views
 from mithaq.node.local.access import Caller
 from mithaq.node.local.desk import Desk
 from mithaq.node.local.grounds import actor_of
 from mithaq.node.records.errors import RecordError
+from mithaq.node.records.facts import facts_of
 from mithaq.node.records.identifiers import new_alert_id
 from mithaq.node.records.model import ParsedRecord, parse_record, serialise
 from mithaq.service.errors import MithaqError, fault_of
@@ -54,9 +59,17 @@ class RecordRefusedError(MithaqError):
 async def issue(
     desk: Desk, caller: Caller, request: local_pb2.IssueRequest
 ) -> local_pb2.IssueResponse:
-    """Issue one alert; raise RecordRefusedError or what the outbox refused it with."""
-    result = await desk.outbox.act(_issue_item(desk, caller, request))
-    return views.issued(result)
+    """Issue one alert; a denial is an answer that says every decision, and discloses nothing.
+
+    Raises RecordRefusedError, or what else the outbox refused it with.
+    """
+    item = _issue_item(desk, caller, request)
+    try:
+        return views.issued(await desk.outbox.act(item))
+    except DeniedByAgreementError as denial:
+        answer = _rejected(denial)
+        answer.decisions.extend(views.decisions(explain_denial(desk, item)))
+        return answer
 
 
 async def issue_many(
@@ -106,6 +119,32 @@ async def withdraw(
     item = WithdrawItem(request.alert_id, REASONS[request.reason], actor_of(caller))
     result = await desk.outbox.withdraw(item)
     return local_pb2.WithdrawAlertResponse(disclosures=views.disclosures(result.disclosures))
+
+
+def explain_denial(desk: Desk, item: IssueItem) -> list[RecipientDecision]:
+    """Return what every agreement of this member says about the recipients asked for."""
+    at, member = desk.now(), desk.home.member
+    decisions: list[RecipientDecision] = []
+    for standing in desk.home.registry.agreements():
+        agreement = standing.in_force(at=at)
+        if member not in agreement.members or item.agreement_id not in {None, agreement.id}:
+            continue
+        facts = facts_of(item.record, agreement=agreement, sender=member)
+        _, found = audience_for(
+            agreement, status=standing.status, sender=member, facts=facts, at=at
+        )
+        decisions += [
+            RecipientDecision(name, each.allowed, each.reason, each.clause_ids, agreement.id)
+            for name, each in found.items()
+            if item.recipients is None or name in item.recipients
+        ]
+    named = {each.recipient for each in decisions}
+    decisions += [
+        RecipientDecision(name, False, Reason.RECIPIENT_NOT_PARTY, (), "")  # noqa: FBT003
+        for name in item.recipients or ()
+        if name not in named
+    ]
+    return decisions
 
 
 def _issue_item(desk: Desk, caller: Caller, request: local_pb2.IssueRequest) -> IssueItem:
