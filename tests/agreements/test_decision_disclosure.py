@@ -311,7 +311,9 @@ def test_an_entry_may_be_dated_ahead_by_what_clocks_may_differ_and_no_more() -> 
 # --- what no clause can permit ----------------------------------------------------
 
 
-@pytest.mark.parametrize("system", ["SIS", "EURODAC", "VIS", "EES", "SIS2", "SIS-II", "VIS_2026"])
+@pytest.mark.parametrize(
+    "system", ["SIS", "EURODAC", "VIS", "EES", "SIS2", "SISII", "SIS-II", "VIS_2026"]
+)
 def test_data_of_the_closed_systems_is_refused_whatever_the_terms_say(system: str) -> None:
     agreement = agreed(excluded_origin_systems=frozenset())
     decision = disclose(agreement, facts(origin_system=system))

@@ -255,6 +255,15 @@ def test_a_return_stream_carries_answers_and_no_category() -> None:
     assert answer(kind=EntryKind.OPEN, category="", expires_at=None).allowed
 
 
+def test_a_return_stream_opens_for_the_purposes_of_the_pair_s_clauses_only() -> None:
+    for kind in (EntryKind.OPEN, EntryKind.EPOCH):
+        fields: dict[str, Any] = {"kind": kind, "category": "", "expires_at": None}
+        assert answer(**fields).clause_ids == ("C1",)
+        wide = answer(purposes=("BORDER_CONTROL", "PUBLIC_HEALTH"), **fields)
+        assert (wide.reason, wide.clause_ids) == (Reason.PURPOSE_NOT_GRANTED, ("C1",))
+        assert answer(purposes=(), **fields).reason is Reason.PURPOSE_NOT_GRANTED
+
+
 def test_an_answer_is_kept_no_longer_than_what_it_answers() -> None:
     last = (NOW + 101 * DAY).replace(hour=0)
     assert answer(expires_at=last).allowed

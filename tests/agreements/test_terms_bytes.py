@@ -245,6 +245,10 @@ def test_a_negative_number_is_refused() -> None:
         agreed(permit(quota_per_day=-1))
 
 
+def test_a_text_that_is_no_unicode_is_refused() -> None:
+    refuse("no Unicode", title="\ud800")
+
+
 @pytest.mark.parametrize(
     "name",
     ["senders", "recipients", "categories", "purposes", "fields", "handling", "roles", "sources"],

@@ -62,6 +62,10 @@ class Clause:
     A clause that permits names every set; one that refuses takes an empty set for
     "any". `subject_types` may be empty in both: then it is every type that the
     category has. Retention counts days after the day of disclosure.
+
+    In a clause that refuses, `minors` are the ages that it is about (an unknown age is
+    always among them), `offence_gate` is about what that gate would stop, and `roles`
+    make it a rule about reading only.
     """
 
     id: str

@@ -28,8 +28,8 @@ from mithaq.agreements.vocabulary import (
 CLOCK_SKEW_MAX: Final = timedelta(minutes=2)
 DAY: Final = timedelta(days=1)
 NOT_ADULT: Final = (SubjectAge.CHILD, SubjectAge.UNKNOWN)
-# Another edition of a closed system is still that system: SIS2, SIS-RECAST.
-NEVER: Final = re.compile(rf"(?:{'|'.join(sorted(ORIGIN_SYSTEMS_NEVER))})(?:[0-9_-].*)?")
+# Another edition of a closed system is still that system: SIS2, SISII, SIS-RECAST.
+NEVER: Final = re.compile(rf"(?:{'|'.join(sorted(ORIGIN_SYSTEMS_NEVER))})(?:II|[0-9_-].*)?")
 
 STATE_REASONS: Final = {
     AgreementState.DRAFT: Reason.AGREEMENT_DRAFT,

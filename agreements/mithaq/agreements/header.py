@@ -7,6 +7,7 @@ alive that should be gone (PROTOCOL 3.7).
 """
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -135,13 +136,20 @@ def _judge_return(
 
 
 def _judge_answer(header: Header, links: tuple[Clause, ...]) -> Decision:
-    """Bound what an answer may be kept by the longest of the pair's clauses."""
+    """Bound an answer's stay and its stream's purposes by the clauses of the pair."""
     ids = tuple(clause.id for clause in links)
-    if header.kind == EntryKind.PUT and header.expires_at is not None:
-        days = max(clause.retention_days_max for clause in links)
-        if header.expires_at > retention_end(header.created_at, days):
-            return refused(Reason.RETENTION_TOO_LONG, *ids)
+    if header.kind != EntryKind.PUT:
+        purposes = frozenset[str]().union(*(clause.purposes for clause in links))
+        return _within(header, purposes, ids)
+    if all(_kept_too_long(clause, header) for clause in links):
+        return refused(Reason.RETENTION_TOO_LONG, *ids)
     return allowed(*ids)
+
+
+def _within(header: Header, purposes: AbstractSet[str], clause_ids: Iterable[str]) -> Decision:
+    if header.purposes and header.purposes <= purposes:
+        return allowed(*clause_ids)
+    return refused(Reason.PURPOSE_NOT_GRANTED, *clause_ids)
 
 
 def linking(agreement: Agreement, member: str, peer: str) -> tuple[Clause, ...]:
@@ -172,9 +180,7 @@ def _judge_stream(agreement: Agreement, header: Header) -> Decision:
         for clause in permits:
             granting[clause.id] = None
             purposes |= clause.purposes
-    if not header.purposes or not header.purposes <= purposes:
-        return refused(Reason.PURPOSE_NOT_GRANTED, *granting)
-    return allowed(*granting)
+    return _within(header, purposes, granting)
 
 
 def _judge_put(agreement: Agreement, header: Header) -> Decision:

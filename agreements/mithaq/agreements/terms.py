@@ -270,7 +270,8 @@ def _message(agreement: Agreement) -> agreement_pb2.AgreementTerms:
             log_retention_days=agreement.log_retention_days,
         )
     except (ValueError, OverflowError) as error:
-        # A negative number or one beyond its width; the error names no field.
+        # The library names no field here.
         raise TermsInvalidError(
-            "a number in the terms is negative or too large", fix="bring it within its limit"
+            "a number in the terms is negative or too large, or a text is no Unicode",
+            fix="bring the number within its limit, and write the text anew",
         ) from error

@@ -598,8 +598,10 @@ class AgreementClause(_message.Message):
     id: _builtins.str
     """Such as C1; decisions name it."""
     effect: Global___ClauseEffect.ValueType
+    """Whatever refuses wins over whatever permits."""
     title: _builtins.str
     minors: Global___MinorsRule.ValueType
+    """Where the clause refuses: the ages that it is about, an unknown age among them."""
     retention_days_max: _builtins.int
     """Days after the day of disclosure; 0 only where the clause refuses."""
     onward: Global___OnwardTransfer.ValueType
@@ -633,7 +635,9 @@ class AgreementClause(_message.Message):
     def handling(self) -> _containers.RepeatedScalarFieldContainer[_record_pb2.Handling.ValueType]: ...
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___OfficerRole.ValueType]:
-        """Roles in which officers of the recipient may read."""
+        """Roles in which officers of the recipient may read. A clause that refuses and names
+        roles is about reading only.
+        """
 
     @_builtins.property
     def sources(self) -> _containers.RepeatedScalarFieldContainer[_record_pb2.SourceGrade.ValueType]:
@@ -645,7 +649,9 @@ class AgreementClause(_message.Message):
 
     @_builtins.property
     def offence_gate(self) -> Global___OffenceGate:
-        """Absent: the clause does not look at offences."""
+        """Absent: the clause does not look at offences. Where the clause refuses, it is about
+        what this gate would stop.
+        """
 
     def __init__(
         self,
