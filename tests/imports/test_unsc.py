@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mithaq.agreements.vocabulary import RecordField
 from mithaq.node.imports.errors import (
     ListError,
     ListForbiddenError,
@@ -15,8 +17,11 @@ from mithaq.node.imports.errors import (
 )
 from mithaq.node.imports.unsc import Delta, Fault, ListedAlert, delta, read_list
 from mithaq.node.imports.unsc_entry import LEFT_OUT
+from mithaq.node.lookup.keys import IndexKey, keys_of
 from mithaq.node.records import forms
+from mithaq.node.records.facts import fields_of
 from mithaq.node.records.model import parse_record
+from mithaq.node.records.render import sheet_of
 from mithaq.v1 import subject_pb2 as subject
 from tests.imports.lists import (
     AT,
@@ -32,7 +37,7 @@ from tests.imports.lists import (
 )
 from tests.imports.walker import file_texts, record_texts
 
-each_list = pytest.mark.parametrize(("name", "content"), LISTS, ids=[name for name, _ in LISTS])
+each_list = pytest.mark.parametrize("name", [name for name, _ in LISTS])
 
 
 def read(data: bytes, *, size: int = 65_536) -> tuple[list[ListedAlert], list[Fault]]:
@@ -41,18 +46,20 @@ def read(data: bytes, *, size: int = 65_536) -> tuple[list[ListedAlert], list[Fa
     return alerts, [each for each in taken if isinstance(each, Fault)]
 
 
+@cache
+def listed(name: str) -> tuple[list[ListedAlert], list[Fault]]:
+    return read(dict(LISTS)[name]())
+
+
 def faults_of(*entries: str) -> list[Fault]:
     return read(wrapped("".join(entries)))[1]
 
 
 @each_list
-def test_every_text_of_every_entry_is_in_its_record(
-    name: str, content: Callable[[], bytes]
-) -> None:
-    data = content()
-    alerts, faults = read(data)
+def test_every_text_of_every_entry_is_in_its_record(name: str) -> None:
+    alerts, faults = listed(name)
     assert faults == []
-    said = file_texts(data)
+    said = file_texts(dict(LISTS)[name]())
     assert said.keys() == {alert.dataid for alert in alerts}, name
     assert sum(map(len, said.values())) > 10
     for alert in alerts:
@@ -62,8 +69,8 @@ def test_every_text_of_every_entry_is_in_its_record(
 
 
 @each_list
-def test_every_entry_is_taken(name: str, content: Callable[[], bytes]) -> None:
-    alerts, _ = read(content())
+def test_every_entry_is_taken(name: str) -> None:
+    alerts, _ = listed(name)
     kinds = [alert.record.subject_type for alert in alerts]
     assert (kinds.count("PERSON"), kinds.count("ENTITY")) == COUNTS.get(
         name, (kinds.count("PERSON"), len(kinds) - kinds.count("PERSON"))
@@ -71,13 +78,26 @@ def test_every_entry_is_taken(name: str, content: Callable[[], bytes]) -> None:
 
 
 @each_list
-def test_records_of_a_list_are_read_back_by_people_and_programs(
-    name: str, content: Callable[[], bytes]
-) -> None:
-    for alert in read(content())[0][::10]:
+def test_records_of_a_list_are_read_back_by_people_and_programs(name: str) -> None:
+    for alert in listed(name)[0][::50]:
         assert parse_record(alert.record.raw) == alert.record, name
         same = forms.load(forms.dump(alert.record.message)) == alert.record.message
         assert same, f"entry {alert.dataid} of {name} is written otherwise"
+
+
+@each_list
+def test_every_entry_can_be_shown_and_decided_on(name: str) -> None:
+    for alert in listed(name)[0][::5]:
+        sheet = sheet_of(alert.record)
+        labels = {row.label for row in sheet.rows}
+        assert {"name", "listed", "listed on", "valid"} <= labels, f"{alert.dataid} of {name}"
+        assert {RecordField.NAME, RecordField.ACTION} <= fields_of(alert.record.alert)
+        assert len(keys_of(alert.record, IndexKey(bytes(32)))) > 2
+
+
+def test_an_entity_with_an_address_tells_whereabouts() -> None:
+    entity = read(MADE_UP)[0][-1].record.alert
+    assert RecordField.WHEREABOUTS in fields_of(entity)
 
 
 def changes() -> list[tuple[str, Callable[[], tuple[bytes, bytes]], tuple[int, int, int, int]]]:
@@ -171,6 +191,24 @@ def test_ten_thousand_bad_entries_are_each_named_and_the_good_ones_go_in() -> No
         (individual(1, "<HAIR><VALUE>red</VALUE></HAIR>"), "INDIVIDUAL/HAIR"),
         (individual(1, "<GENDER x='1'>Male</GENDER>"), "INDIVIDUAL/GENDER"),
         (individual(1, "<TITLE>x<VALUE>Dr</VALUE></TITLE>"), "INDIVIDUAL/TITLE"),
+        (individual(1, "<TITLE y='1'><VALUE>Dr</VALUE></TITLE>"), "INDIVIDUAL/TITLE"),
+        (individual(1, "<HAIR y='1'/>"), "INDIVIDUAL/HAIR"),
+        (
+            individual(
+                1,
+                "<INDIVIDUAL_DATE_OF_BIRTH><TYPE_OF_DATE>ROUGHLY</TYPE_OF_DATE>"
+                "</INDIVIDUAL_DATE_OF_BIRTH>",
+            ),
+            "INDIVIDUAL/INDIVIDUAL_DATE_OF_BIRTH/TYPE_OF_DATE",
+        ),
+        (
+            individual(
+                1,
+                "<INDIVIDUAL_DATE_OF_BIRTH><TYPE_OF_DATE>BETWEEN</TYPE_OF_DATE>"
+                "<FROM_YEAR>?</FROM_YEAR><TO_YEAR>1970</TO_YEAR></INDIVIDUAL_DATE_OF_BIRTH>",
+            ),
+            "INDIVIDUAL/INDIVIDUAL_DATE_OF_BIRTH/FROM_YEAR",
+        ),
         (individual(1, "<TITLE><OTHER>Dr</OTHER></TITLE>"), "INDIVIDUAL/TITLE/OTHER"),
         (individual(1, "<COMMENTS1><B>x</B></COMMENTS1>"), "INDIVIDUAL/COMMENTS1"),
         (

@@ -177,6 +177,19 @@ def test_an_alias_of_low_quality_is_named_as_such() -> None:
     assert "alias of low quality" in score(record, NameQuery("Zanbar")).reasons
 
 
+def test_an_entity_is_scored_by_its_name_alone() -> None:
+    def entity(target: wire.Alert) -> None:
+        target.category, target.action = "UNSC_LISTED", wire.ACTION_APPLY_SANCTIONS
+        target.ClearField("arrest")
+        target.entity.names.add(kind=subject.NAME_KIND_PRIMARY, full="Zarbal Trading")
+        target.listing.list_name = target.listing.regime = "Synthetic"
+        target.listing.reference_number = "SYe.001"
+        target.listing.listed_on.precision = subject.DATE_PRECISION_UNKNOWN
+
+    found = score(parse_record(changed(entity)), NameQuery("zarbal", date(1980, 3, 7)))
+    assert found.reasons == ("primary name: 1 of 1 words the same",)
+
+
 def test_the_holder_of_a_document_is_scored_too() -> None:
     def held(target: wire.Alert) -> None:
         holder = target.travel_document.holder

@@ -24,7 +24,7 @@ from mithaq.ledger.entry import EntryKind, Priority, Terms
 from mithaq.node.records.errors import HeaderMismatchError
 from mithaq.node.records.facts import facts_of, fields_of
 from mithaq.node.records.header import check_against_header
-from mithaq.node.records.model import ParsedRecord, parse_record
+from mithaq.node.records.model import ParsedRecord, parse_record, seal_in
 from mithaq.node.records.synthetic import CATEGORIES
 from mithaq.v1 import record_pb2 as wire
 from mithaq.v1 import subject_pb2 as subject
@@ -152,6 +152,34 @@ def test_an_unknown_date_or_sex_is_no_field() -> None:
     assert not fields_of(parse_record(changed(blur)).alert) & {F.DATE_OF_BIRTH, F.SEX}
 
 
+def test_the_holder_of_a_document_is_a_person_with_fields() -> None:
+    def held(target: wire.Alert) -> None:
+        target.travel_document.holder.CopyFrom(alert().alert.person)
+
+    fields = fields_of(parse_record(changed(held, "DOC_INVALID")).alert)
+    assert {F.TRAVEL_DOCUMENT, F.NAME, F.DATE_OF_BIRTH, F.NATIONALITY} <= fields
+
+
+def test_each_kind_of_name_and_number_has_its_field() -> None:
+    def more(target: wire.Alert) -> None:
+        born = target.person.dates_of_birth[0]
+        del target.person.dates_of_birth[:]
+        target.person.dates_of_birth.add(precision=subject.DATE_PRECISION_UNKNOWN)
+        del target.person.places_of_birth[:]
+        del target.person.documents[:]
+        target.person.documents.add(kind=subject.DOCUMENT_KIND_NATIONAL_REGISTER_NUMBER, number="1")
+        target.person.names.add(
+            kind=subject.NAME_KIND_BIRTH,
+            full="Zanbar",
+            date_of_birth=born,
+            place_of_birth=subject.Place(city="Zarbal"),
+        )
+
+    fields = fields_of(parse_record(changed(more)).alert)
+    assert {F.FORMER_NAMES, F.NATIONAL_NUMBER, F.DATE_OF_BIRTH, F.PLACE_OF_BIRTH} <= fields
+    assert F.IDENTITY_DOCUMENT not in fields
+
+
 def terms(
     *, category: str = "ARREST", day: int = 27, priority: Priority = Priority.URGENT
 ) -> Terms:
@@ -180,6 +208,19 @@ def test_a_record_is_what_its_header_announced() -> None:
 def test_a_record_that_its_header_did_not_announce_is_refused(other: Terms) -> None:
     with pytest.raises(HeaderMismatchError):
         check_against_header(alert(), other, audience=["tn-dgsn"])
+
+
+def test_an_answer_has_no_expiry_but_its_headers() -> None:
+    receipt = wire.ErasureReceipt(
+        disclosure=wire.DisclosureName(stream_id=bytes(32), sequence=1),
+        member="tn-dgsn",
+        outcome=wire.ERASURE_OUTCOME_ERASED,
+        done_at=int(AT.timestamp()),
+    )
+    record = seal_in(wire.Record(erasure_receipt=receipt))
+    check_against_header(record, terms(category="ERASURE_RECEIPT"), audience=["eg-moi"])
+    with pytest.raises(HeaderMismatchError):
+        check_against_header(record, terms(category="RETURN_MESSAGE"), audience=["eg-moi"])
 
 
 def test_a_record_in_a_stream_to_a_state_that_it_excludes_is_refused() -> None:

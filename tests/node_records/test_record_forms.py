@@ -182,6 +182,26 @@ def test_without_an_end_an_alert_lasts_as_long_as_its_category() -> None:
     assert read.expires_at - read.valid_from == 1826 * 86_400
 
 
+def test_the_first_name_of_an_entity_is_the_primary_one() -> None:
+    draft = forms.load(forms.dump(alert().message))
+    draft.alert.ClearField("person")
+    draft.alert.ClearField("arrest")
+    draft.alert.ClearField("action")
+    draft.alert.category = "UNSC_LISTED"
+    draft.alert.entity.names.add(full="Zarbal Trading")
+    draft.alert.listing.CopyFrom(
+        wire.Listing(
+            list_name="Synthetic",
+            regime="Synthetic",
+            reference_number="SYe.001",
+            listed_on=subject.PartialDate(precision=subject.DATE_PRECISION_UNKNOWN),
+        )
+    )
+    made = drafts.complete(draft, issuer="eg-moi", alert_id=ALERT_ID, version=1, at=AT)
+    assert made.alert.entity.names[0].kind == subject.NAME_KIND_PRIMARY
+    assert made.alert.action == wire.ACTION_APPLY_SANCTIONS
+
+
 @pytest.mark.parametrize(
     ("more", "error"),
     [

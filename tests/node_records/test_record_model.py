@@ -302,6 +302,24 @@ def test_a_missing_person_who_may_be_a_child_needs_a_protection_contact() -> Non
     check_taken(changed(lambda a: born(a, 2007), "MISSING_LOCATE"))
 
 
+def test_a_series_of_documents_has_a_first_and_a_last_number() -> None:
+    def series(target: wire.Alert) -> None:
+        document = target.travel_document
+        document.status = subject.DOCUMENT_STATUS_STOLEN_BLANK
+        document.number_to = "Z99999999"
+        document.issued_on.precision = subject.DATE_PRECISION_UNKNOWN
+        document.expires_on.CopyFrom(
+            subject.PartialDate(precision=subject.DATE_PRECISION_UNKNOWN, year=2030)
+        )
+
+    def undated(target: wire.Alert) -> None:
+        series(target)
+        target.travel_document.ClearField("expires_on")
+
+    assert refusal(series, "DOC_INVALID").path == "alert.travel_document.expires_on"
+    check_taken(changed(undated, "DOC_INVALID"))
+
+
 def test_victims_go_by_a_pseudonym_only() -> None:
     def referral(target: wire.Alert) -> None:
         target.category, target.action = "VICTIM_REFERRAL", wire.ACTION_REFER_VICTIM

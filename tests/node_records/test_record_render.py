@@ -47,6 +47,28 @@ def test_a_hostile_text_cannot_steer_the_terminal_or_turn_the_letters() -> None:
     assert not set(shown) & set("\x1b\x07\u202e\u2066")
 
 
+@pytest.mark.parametrize(
+    ("handling", "shown"),
+    [
+        (wire.HANDLING_H1, "H1: no use in court without leave of the issuer"),
+        (wire.HANDLING_H2, "H2: no further dissemination without leave of the issuer"),
+    ],
+)
+def test_a_handling_code_is_told_in_words(handling: wire.Handling.ValueType, shown: str) -> None:
+    record = parse_record(changed(lambda a: setattr(a, "handling", handling)))
+    assert shown in sheet_of(record).warnings
+
+
+def test_a_document_is_shown_with_its_holder() -> None:
+    def held(target: wire.Alert) -> None:
+        target.travel_document.holder.CopyFrom(alert().alert.person)
+        target.travel_document.ClearField("lost_on")
+
+    labels = [row.label for row in sheet_of(parse_record(changed(held, "DOC_INVALID"))).rows]
+    assert "name" in labels
+    assert "since" not in labels
+
+
 def test_arabic_letters_and_their_joiners_are_shown_as_they_are() -> None:
     assert plain("زانبار \u200cتيم\u200f") == "زانبار \u200cتيم\u200f"
 
