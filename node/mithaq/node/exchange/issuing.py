@@ -205,14 +205,12 @@ def _outcome(
     record: ParsedRecord, record_no: int, decisions: tuple[RecipientDecision, ...]
 ) -> Outcome:
     def told(finished: Finished) -> ActResult:
-        places = finished.places().get(record_no, [])
+        places = finished.places.get(record_no, [])
         return ActResult(
             alert_id=record.alert_id,
             version=record.version,
             disclosures=tuple(
-                Disclosure(
-                    stream.stream_id, placed.sequence, stream.key.agreement_id, tuple(readers)
-                )
+                Disclosure(stream.stream_id, placed.sequence, stream.key.agreement_id, readers)
                 for stream, placed, readers in places
             ),
             decisions=decisions,

@@ -21,6 +21,7 @@ from mithaq.node.exchange.home import Home, seconds
 from mithaq.node.exchange.in_stream import Awaited, InStream
 from mithaq.node.exchange.opening import Opened, Refused
 from mithaq.node.exchange.out_stream import DISCLOSURE, STREAM, WITHDRAWAL
+from mithaq.node.exchange.rows import insert_rows
 from mithaq.node.exchange.stored import (
     RECORD,
     item_id,
@@ -38,7 +39,6 @@ from mithaq.node.records.model import ParsedRecord, RecordKind
 from mithaq.node.sealing.errors import ErasedError
 from mithaq.node.tables import RecordStatus
 from mithaq.store.audit_entry import AuditEntry, Decision, Operation, RecordRef
-from mithaq.store.engine import bulk_insert
 from mithaq.v1 import record_pb2
 
 WITHDRAWN_BEFORE: Final = "WITHDRAWN_BEFORE"
@@ -296,9 +296,9 @@ class Keeper:
         for row in self._rows:
             if row["record_no"] in self._superseded:
                 row["status"] = str(RecordStatus.SUPERSEDED)
-        bulk_insert(self.connection, RECORD, self._rows)
-        bulk_insert(self.connection, DISCLOSURE, self._placed)
-        bulk_insert(self.connection, HIT, self._hits)
+        insert_rows(self.connection, RECORD, self._rows)
+        insert_rows(self.connection, DISCLOSURE, self._placed)
+        insert_rows(self.connection, HIT, self._hits)
         index.append(
             self.connection,
             sorted_entries(

@@ -45,6 +45,7 @@ from mithaq.node.exchange.epochs import (
 )
 from mithaq.node.exchange.errors import NoStreamError
 from mithaq.node.exchange.home import Home, milliseconds
+from mithaq.node.exchange.rows import insert_tuples
 from mithaq.node.sealing.body import ContentKey
 from mithaq.node.sealing.epoch import EpochPlace
 from mithaq.node.tables import (
@@ -323,13 +324,11 @@ def _write(
         state=state.to_bytes(),
         checkpoint=note,
     )
-    bulk_insert(
+    insert_tuples(
         connection,
         OUT_BODY,
-        [
-            {"log_no": log_no, "sequence": sequence, "body": body}
-            for sequence, body in segment.bodies
-        ],
+        ("log_no", "sequence", "body"),
+        [(log_no, sequence, body) for sequence, body in segment.bodies],
     )
     connection.execute(
         sa.insert(OWN_CHECKPOINT), {"log_no": log_no, "size": state.size, "note": note}
@@ -340,19 +339,11 @@ def _write(
 def _save_placed(
     connection: sa.Connection, log_no: int, placed: Sequence[Placed], *, epoch: int
 ) -> None:
-    bulk_insert(
+    insert_tuples(
         connection,
         DISCLOSURE,
-        [
-            {
-                "log_no": log_no,
-                "first_sequence": each.first_sequence,
-                "sequence": each.sequence,
-                "record_no": each.record_no,
-                "epoch": epoch,
-            }
-            for each in placed
-        ],
+        ("log_no", "first_sequence", "sequence", "record_no", "epoch"),
+        [(log_no, each.first_sequence, each.sequence, each.record_no, epoch) for each in placed],
     )
 
 

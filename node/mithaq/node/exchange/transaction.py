@@ -5,7 +5,7 @@ it, each stream's entries as one run and one batch where terms agree. The one ru
 asks for nothing before it has been decided, so a denied act leaves nothing behind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,12 +17,12 @@ from mithaq.node.exchange.draft import Placed, PutDraft, WithdrawDraft
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.out_stream import Batch, OwnStream, Posted, Posting, post
 from mithaq.node.exchange.routing import Routes
+from mithaq.node.exchange.rows import insert_rows
 from mithaq.node.exchange.stored import RECORD, next_record_no
 from mithaq.node.lookup import index
 from mithaq.node.lookup.keys import keys_of
 from mithaq.node.lookup.runs import sorted_entries
 from mithaq.node.records.model import ParsedRecord
-from mithaq.store.engine import bulk_insert
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ class Transaction:
 
     def finish(self) -> "Finished":
         """Write everything; raise with the whole transaction undone by the caller."""
-        bulk_insert(self.connection, RECORD, self._rows)
+        insert_rows(self.connection, RECORD, self._rows)
         entries = sorted_entries(
             (number, keys_of(record, self.home.index_key)) for number, record in self._indexed
         )
@@ -80,7 +80,7 @@ class Transaction:
         for log_no, (posting, status) in self._postings.items():
             posted[log_no] = post(self.connection, self.home, posting, status=status, at=self.at)
         streams = {log_no: posting.stream for log_no, (posting, _) in self._postings.items()}
-        return Finished(posted, streams)
+        return Finished(posted, streams, _places(posted, streams))
 
     def _posting(self, stream: OwnStream, status: AgreementStatus) -> Posting:
         found = self._postings.get(stream.log_no)
@@ -96,17 +96,21 @@ class Finished:
 
     posted: dict[int, Posted]
     streams: dict[int, OwnStream]
+    # By record number: where it was put, and who may read there.
+    places: dict[int, list[tuple[OwnStream, Placed, tuple[str, ...]]]]
 
     @property
     def batches(self) -> list[Batch]:
         """The batches for the hub, in the order in which they must be sent."""
         return [batch for each in self.posted.values() for batch in each.batches]
 
-    def places(self) -> dict[int, list[tuple[OwnStream, Placed, Sequence[str]]]]:
-        """Return where each record was put, by record number."""
-        found: dict[int, list[tuple[OwnStream, Placed, Sequence[str]]]] = {}
-        for log_no, posted in self.posted.items():
-            for placed in posted.placed:
-                entry = (self.streams[log_no], placed, posted.readers)
-                found.setdefault(placed.record_no, []).append(entry)
-        return found
+
+def _places(
+    posted: Mapping[int, Posted], streams: Mapping[int, OwnStream]
+) -> dict[int, list[tuple[OwnStream, Placed, tuple[str, ...]]]]:
+    found: dict[int, list[tuple[OwnStream, Placed, tuple[str, ...]]]] = {}
+    for log_no, each in posted.items():
+        stream, readers = streams[log_no], each.readers
+        for placed in each.placed:
+            found.setdefault(placed.record_no, []).append((stream, placed, readers))
+    return found
