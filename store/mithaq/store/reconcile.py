@@ -9,6 +9,7 @@ ways. The rule: what the bundles can't decide is said to be undecided, never gue
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from mithaq.ledger.cosignature import Role
 from mithaq.ledger.tiles import HashReader, TileMap, subtree_hash
@@ -16,6 +17,10 @@ from mithaq.store.audit_bundle import VerifiedBundle, VerifiedStream
 from mithaq.store.audit_entry import Operation
 from mithaq.store.audit_wire import ReceiptLine
 from mithaq.store.errors import BundleInvalidError
+
+# An issuer's act is its disclosure: one entry says both, and names the streams.
+DISCLOSING: Final = frozenset({Operation.ISSUE, Operation.ALTER, Operation.DISCLOSE})
+RECEIVING: Final = frozenset({Operation.RECEIVE})
 
 
 class Agreement(StrEnum):
@@ -160,7 +165,7 @@ def unreceipted(sender: VerifiedBundle, reader: VerifiedBundle) -> Iterable[Disc
         for each in sender.streams
         if each.sender == sender.owner and reader.owner in each.audience
     }
-    for stream_id, sequence in logged(sender, Operation.DISCLOSE):
+    for stream_id, sequence in logged(sender, DISCLOSING):
         if stream_id in shared and sequence >= held.get(stream_id, 0):
             yield DisclosureRef(stream_id, sequence, sender.owner, reader.owner)
 
@@ -169,10 +174,10 @@ def undisclosed(sender: VerifiedBundle, reader: VerifiedBundle) -> Iterable[Disc
     """Yield what the reader logged or signed as received and the sender didn't log."""
     if not sender.is_whole:
         return
-    disclosed = set(logged(sender, Operation.DISCLOSE))
+    disclosed = set(logged(sender, DISCLOSING))
     sent = {each.stream_id: each for each in sender.streams if each.sender == sender.owner}
     received = {each.stream_id for each in reader.streams if each.sender == sender.owner}
-    for stream_id, sequence in logged(reader, Operation.RECEIVE):
+    for stream_id, sequence in logged(reader, RECEIVING):
         if stream_id in received and (stream_id, sequence) not in disclosed:
             yield DisclosureRef(stream_id, sequence, sender.owner, reader.owner)
     for stream_id, size in held_sizes((reader,), reader.owner).items():
@@ -194,10 +199,12 @@ def held_sizes(bundles: Sequence[VerifiedBundle], reader: str) -> dict[bytes, in
     return sizes
 
 
-def logged(bundle: VerifiedBundle, operation: Operation) -> Iterable[tuple[bytes, int]]:
-    """Yield stream and sequence of every record that acts of a kind name."""
+def logged(
+    bundle: VerifiedBundle, operations: frozenset[Operation]
+) -> Iterable[tuple[bytes, int]]:
+    """Yield stream and sequence of every record that acts of these kinds name."""
     for entry in bundle.entries:
-        if entry.operation is operation:
+        if entry.operation in operations:
             for record in entry.records:
                 if record.stream_id:
                     yield record.stream_id, record.sequence
