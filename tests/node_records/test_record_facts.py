@@ -132,6 +132,17 @@ def test_where_nobody_can_tell_the_state_nobody_receives(nationalities: tuple[st
     assert facts.excluded is None
 
 
+def test_the_holder_of_a_document_is_shielded_too() -> None:
+    def held(target: wire.Alert) -> None:
+        target.restrictions.no_origin_state = True
+        target.travel_document.holder.CopyFrom(alert().alert.person)
+        target.travel_document.holder.nationalities[0].code = "JOR"
+
+    record = parse_record(changed(held, "DOC_INVALID"))
+    facts = facts_of(record, agreement=agreement(), sender="eg-moi")
+    assert facts.excluded == frozenset({"jo-psd"})
+
+
 def test_an_agreement_may_shield_all_nationals() -> None:
     rule = agreement(OriginStateRule.ALL_NATIONALS)
     assert facts_of(alert(), agreement=rule, sender="eg-moi").excluded == frozenset({"eg-moi"})

@@ -20,6 +20,7 @@ from mithaq.node.lookup.runs import (
     PAGE_ENTRIES_MAX,
     Page,
     find,
+    holds,
     page_of,
     pages_of,
     split_through,
@@ -58,20 +59,17 @@ def numbers(connection: sa.Connection, key: bytes) -> list[int]:
 
 def remove(connection: sa.Connection, entries: Collection[bytes]) -> int:
     """Take entries out and return how many there were; their pages are rewritten."""
-    wanted = frozenset(entries)
-    pages = {
-        (page.run_no, page.page_no): page
-        for key in {entry[:KEY_BYTES] for entry in wanted}
-        for page in _pages_with(connection, key)
-    }
-    removed = 0
-    for page in pages.values():
-        left = without(page.blob, wanted)
-        gone = len(page.blob) // ENTRY_BYTES - len(left)
-        if gone:
-            _replace(connection, page, left)
-            removed += gone
-    return removed
+    by_page: dict[tuple[int, int], set[bytes]] = {}
+    pages: dict[tuple[int, int], _StoredPage] = {}
+    for entry in set(entries):
+        for page in _pages_with(connection, entry[:KEY_BYTES]):
+            if holds(page.blob, entry):
+                place = page.run_no, page.page_no
+                pages[place] = page
+                by_page.setdefault(place, set()).add(entry)
+    for place, gone in by_page.items():
+        _replace(connection, pages[place], without(pages[place].blob, gone))
+    return sum(map(len, by_page.values()))
 
 
 def merge_step(connection: sa.Connection, *, entries_max: int = MERGE_STEP_ENTRIES) -> bool:

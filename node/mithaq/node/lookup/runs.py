@@ -18,7 +18,8 @@ NUMBER_BYTES: Final = 8
 ENTRY_BYTES: Final = KEY_BYTES + NUMBER_BYTES
 # 15,840 bytes: with its row's other columns it fits a database page of 16 KiB.
 PAGE_ENTRIES_MAX: Final = 660
-RECORD_NUMBER_MAX: Final = 2**63 - 1
+# The record number of an entry, its key left out.
+_NUMBERS: Final = struct.Struct(f">{KEY_BYTES}xQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,16 @@ def page_of(entries: list[bytes]) -> Page:
 
 def find(blob: bytes, key: bytes) -> list[int]:
     """Return the record numbers that stand under a key in a page, ascending."""
-    found: list[int] = []
-    at = _lower_bound(blob, key) * ENTRY_BYTES
-    while blob[at : at + KEY_BYTES] == key:
-        found.append(int.from_bytes(blob[at + KEY_BYTES : at + ENTRY_BYTES], "big"))
-        at += ENTRY_BYTES
-    return found
+    start = _lower_bound(blob, key)
+    end = _lower_bound(blob, key + b"\xff" * NUMBER_BYTES, start)
+    held = blob[start * ENTRY_BYTES : end * ENTRY_BYTES]
+    return [number for (number,) in _NUMBERS.iter_unpack(held)]
+
+
+def holds(blob: bytes, entry: bytes) -> bool:
+    """Say whether an entry stands in a page."""
+    at = _lower_bound(blob, entry) * ENTRY_BYTES
+    return blob[at : at + ENTRY_BYTES] == entry
 
 
 def without(blob: bytes, removed: Collection[bytes]) -> list[bytes]:
@@ -83,13 +88,13 @@ def split_through(blob: bytes, last: bytes) -> tuple[list[bytes], list[bytes]]:
     return entries[:cut], entries[cut:]
 
 
-def _lower_bound(blob: bytes, key: bytes) -> int:
-    """Return the number of the first entry that is not below a key."""
-    low, high = 0, len(blob) // ENTRY_BYTES
+def _lower_bound(blob: bytes, bound: bytes, low: int = 0) -> int:
+    """Return the number of the first entry, from `low`, that is not below a key or entry."""
+    high = len(blob) // ENTRY_BYTES
     while low < high:
         middle = (low + high) // 2
         at = middle * ENTRY_BYTES
-        if blob[at : at + KEY_BYTES] < key:
+        if blob[at : at + ENTRY_BYTES] < bound:
             low = middle + 1
         else:
             high = middle

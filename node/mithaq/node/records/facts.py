@@ -178,10 +178,18 @@ def _excluded(alert: wire.Alert, agreement: Agreement) -> frozenset[str] | None:
         alert.restrictions.no_origin_state
         or agreement.origin_state_rule is OriginStateRule.ALL_NATIONALS
     )
-    if not shield or not alert.HasField("person"):
+    person = _person_of(alert)
+    if not shield or person is None:
         return by_sender
-    nationalities = {country.code for country in alert.person.nationalities}
+    nationalities = {country.code for country in person.nationalities}
     if not nationalities or "" in nationalities:
         # DOMAIN 4, T10: a state that may be the person's own is not told by mistake.
         return None
     return by_sender | members_of_states(agreement, nationalities)
+
+
+def _person_of(alert: wire.Alert) -> subject.Person | None:
+    """Return the person whom an alert tells of, if only as the holder of a document."""
+    if alert.HasField("person"):
+        return alert.person
+    return alert.travel_document.holder if alert.travel_document.HasField("holder") else None
