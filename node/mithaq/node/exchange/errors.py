@@ -189,3 +189,37 @@ class HeadersBehindError(ExchangeError):
     public_message = "The headers have not come so far yet."
     fix = "Nothing: it is repeated when they have come."
     retryable = True
+
+
+class OutOfStepError(ExchangeError):
+    """The hub is at another place of a stream than this node thought."""
+
+    code = "MQ-EXCH-OUT-OF-STEP"
+    grpc_status = "ABORTED"
+    public_message = "The hub is at another place of a stream."
+    fix = "Nothing: the connection is made anew and the heads are compared."
+    retryable = True
+
+
+class DrainedError(ExchangeError):
+    """The hub is about to stop and asks to come back later."""
+
+    code = "MQ-EXCH-DRAINED"
+    grpc_status = "UNAVAILABLE"
+    public_message = "The hub is about to stop."
+    fix = "Nothing: the node comes back by itself."
+    retryable = True
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__(f"come back in {retry_after_ms} ms")
+        self.retry_after_s = retry_after_ms / 1000
+
+
+class StreamsFailedError(ExchangeError):
+    """Streams were given up on this connection; the next one asks for them again."""
+
+    code = "MQ-EXCH-STREAMS-FAILED"
+    grpc_status = "DATA_LOSS"
+    public_message = "Some streams could not be received."
+    fix = "Read the evidence of the alarms; the node asks the hub again by itself."
+    retryable = True

@@ -14,6 +14,7 @@ from typing import Final
 
 from mithaq.certs.keys import SigningPair
 from mithaq.certs.registry import Registry
+from mithaq.ledger.cosignature import Role
 from mithaq.node.exchange.receipts import ReceiptSigners
 from mithaq.node.lookup.keys import IndexKey
 from mithaq.node.sealing.at_rest import Randomness, StorageKey
@@ -58,6 +59,8 @@ class Home:
     evidence: Path
     clock: Clock
     random: Randomness = field(repr=False)
+    # When we last signed with ML-DSA-44, by stream and role; what the rows say, remembered.
+    signed_daily: dict[tuple[int, Role], datetime] = field(default_factory=dict)
 
     @property
     def registry(self) -> Registry:

@@ -22,6 +22,7 @@ from mithaq.ledger.entry import (
     parse_terms,
 )
 from mithaq.ledger.stream import Run, StreamState
+from mithaq.node.exchange.errors import HeadersBehindError
 from mithaq.node.exchange.judge import Judged, Known
 from mithaq.node.exchange.out_stream import STREAM, stream_row
 from mithaq.store import log_store
@@ -93,6 +94,18 @@ def known(connection: sa.Connection, stream: InStream) -> Known:
         log_store.kind_at(connection, log_no),
         lambda start, end: log_store.leaf_hashes_at(connection, log_no, start, end),
     )
+
+
+def check_predecessor(connection: sa.Connection, predecessor: bytes | None) -> None:
+    """Raise HeadersBehindError while the stream that is continued stands open here (3.5).
+
+    A predecessor that is not here had another audience, or is still to come before us.
+    """
+    if predecessor is None:
+        return
+    row = connection.execute(_BY_ID, {"wanted": predecessor}).one_or_none()
+    if row is not None and not row.own and not row.closed:
+        raise HeadersBehindError("the predecessor's CLOSE has not come yet")
 
 
 def hold(connection: sa.Connection, stream: InStream | None, judged: Judged, *, note: bytes) -> int:

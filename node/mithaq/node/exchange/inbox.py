@@ -18,13 +18,17 @@ from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.names import HUB, stream_origin
 from mithaq.node.exchange import in_stream
 from mithaq.node.exchange.alarms import FORK, raise_alarm
-from mithaq.node.exchange.errors import ExchangeError, ProofRefusedError, RegistryBehindError
+from mithaq.node.exchange.errors import (
+    ExchangeError,
+    HeadersBehindError,
+    RegistryBehindError,
+)
 from mithaq.node.exchange.home import Home, instant, milliseconds
-from mithaq.node.exchange.in_stream import InStream
 from mithaq.node.exchange.judge import HeaderPiece, judge_headers
 from mithaq.node.exchange.receipts import HELD, Receipt, sign_receipt
 from mithaq.node.exchange.refusals import RefusalList, check_refusals
-from mithaq.node.exchange.taking_back import take_back
+from mithaq.node.exchange.rows import insert_tuples
+from mithaq.node.exchange.taking_back import take_back_all
 from mithaq.node.tables import AcceptanceRow, ReceiptRow, RefusalListRow, RefusalRow
 from mithaq.store.engine import bulk_insert
 from mithaq.store.tables import table_of
@@ -66,7 +70,7 @@ def hold_headers(
 ) -> Held:
     """Judge and keep pieces of headers; a stream that fails leaves its neighbours alone."""
     held = Held()
-    newest: dict[bytes, Receipt] = {}
+    newest: dict[bytes, tuple[int, Receipt]] = {}
     behind: set[bytes] = set()
     for each in arrived:
         stream_id = each.stream_id
@@ -76,15 +80,17 @@ def hold_headers(
             held.waiting.append(each)
             continue
         try:
-            newest[stream_id] = _hold(connection, home, each, held, at=at)
-        except RegistryBehindError:
+            # A piece that fails half-way leaves nothing behind in the transaction.
+            with connection.begin_nested():
+                newest[stream_id] = _hold(connection, home, each, held, at=at)
+        except (RegistryBehindError, HeadersBehindError):
             behind.add(stream_id)
             held.waiting.append(each)
         except (LedgerError, ExchangeError, TrustError) as fault:
             held.failed[stream_id] = fault
             _accuse(connection, home, each.piece, fault)
-    held.receipts = list(newest.values())
-    save_receipts(connection, [(_log_no(connection, each), each) for each in held.receipts])
+    save_receipts(connection, list(newest.values()))
+    held.receipts = [receipt for _, receipt in newest.values()]
     return held
 
 
@@ -95,28 +101,34 @@ def _hold(
     held: Held,
     *,
     at: datetime,
-) -> Receipt:
+) -> tuple[int, Receipt]:
+    """Keep a piece and return the stream's log number and our receipt."""
     piece = arrived.piece
     stream = in_stream.find(connection, piece.stream_id)
     known = None if stream is None else in_stream.known(connection, stream)
     judged = judge_headers(piece, known, registry=home.registry, reader=home.member)
+    if stream is None:
+        in_stream.check_predecessor(connection, judged.state.opening.predecessor)
     lists = _check_hub_refusals(home, arrived, size=judged.state.size)
-    checkpoint = judged.state.checkpoint()
-    if judged.hashes:
+    if stream is None or judged.hashes:
         log_no = in_stream.hold(connection, stream, judged, note=piece.checkpoint)
         _save_acceptance(connection, log_no, judged.state.size, piece.acceptance)
         save_refusals(connection, log_no, lists, at=at)
-        for each in in_stream.withdrawals(judged):
-            held.erased |= take_back(connection, home, log_no, each, at=at)
-    return sign_receipt(
-        checkpoint,
+        withdrawn = list(in_stream.withdrawals(judged))
+        if withdrawn:
+            held.erased |= take_back_all(connection, home, log_no, withdrawn, at=at)
+    else:
+        log_no = stream.log_no
+    receipt = sign_receipt(
+        judged.state.checkpoint(),
         stream_id=piece.stream_id,
         role=HELD,
         name=(home.federation, home.member),
         keys=home.receipts,
         at=at,
-        with_mldsa=stream is None or _is_mldsa_due(connection, home, stream, HELD, at=at),
+        with_mldsa=is_mldsa_due(connection, home, log_no, HELD, at=at),
     )
+    return log_no, receipt
 
 
 def _check_hub_refusals(home: Home, arrived: ArrivedHeaders, *, size: int) -> list[RefusalList]:
@@ -132,60 +144,57 @@ def _check_hub_refusals(home: Home, arrived: ArrivedHeaders, *, size: int) -> li
     ]
 
 
-def _is_mldsa_due(
-    connection: sa.Connection, home: Home, stream: InStream, role: Role, *, at: datetime
-) -> bool:
-    """Tell whether a receipt of type 0x06 is due: once a day per stream (PROTOCOL 1.4)."""
-    last = connection.execute(
-        sa.select(sa.func.max(RECEIPT.c.at_ms)).where(
-            RECEIPT.c.log_no == stream.log_no,
-            RECEIPT.c.reader == home.member,
-            RECEIPT.c.role == str(role),
-            RECEIPT.c.cosignature_mldsa != "",
-        )
-    ).scalar()
-    return last is None or at - instant(last) >= MLDSA_INTERVAL
-
-
 def is_mldsa_due(
-    connection: sa.Connection, home: Home, stream: InStream, role: Role, *, at: datetime
+    connection: sa.Connection, home: Home, log_no: int, role: Role, *, at: datetime
 ) -> bool:
-    """Tell whether our next receipt of a role carries the daily ML-DSA-44 signature."""
-    return _is_mldsa_due(connection, home, stream, role, at=at)
+    """Tell whether a receipt of type 0x06 is due: once a day per stream (PROTOCOL 1.4).
+
+    Who asks signs one: the answer is remembered, so that it is not looked up each time.
+    """
+    last = home.signed_daily.get((log_no, role))
+    if last is None:
+        found = connection.execute(
+            sa.select(sa.func.max(RECEIPT.c.at_ms)).where(
+                RECEIPT.c.log_no == log_no,
+                RECEIPT.c.reader == home.member,
+                RECEIPT.c.role == str(role),
+                RECEIPT.c.cosignature_mldsa != "",
+            )
+        ).scalar()
+        last = None if found is None else instant(found)
+    is_due = last is None or at - last >= MLDSA_INTERVAL
+    home.signed_daily[log_no, role] = at if last is None or is_due else last
+    return is_due
 
 
-def _log_no(connection: sa.Connection, receipt: Receipt) -> int:
-    found = in_stream.find(connection, receipt.stream_id)
-    if found is None:
-        raise ProofRefusedError("a receipt is for a stream that is not here")
-    return found.log_no
+_RECEIPT_COLUMNS: Final = (
+    "log_no",
+    "reader",
+    "role",
+    "size",
+    "root",
+    "at_ms",
+    "cosignature",
+    "cosignature_mldsa",
+)
 
 
 def save_receipts(connection: sa.Connection, receipts: Sequence[tuple[int, Receipt]]) -> None:
     """Keep receipts by log number; one of the same reader, role and size is kept once."""
-    for log_no, receipt in receipts:
-        seen = connection.execute(
-            sa.select(RECEIPT.c.size).where(
-                RECEIPT.c.log_no == log_no,
-                RECEIPT.c.reader == receipt.reader,
-                RECEIPT.c.role == str(receipt.role),
-                RECEIPT.c.size == receipt.size,
-            )
-        ).scalar()
-        if seen is None:
-            connection.execute(
-                sa.insert(RECEIPT),
-                {
-                    "log_no": log_no,
-                    "reader": receipt.reader,
-                    "role": str(receipt.role),
-                    "size": receipt.size,
-                    "root": receipt.root,
-                    "at_ms": milliseconds(receipt.at),
-                    "cosignature": receipt.cosignature,
-                    "cosignature_mldsa": receipt.cosignature_mldsa,
-                },
-            )
+    rows = [
+        (
+            log_no,
+            each.reader,
+            str(each.role),
+            each.size,
+            each.root,
+            milliseconds(each.at),
+            each.cosignature,
+            each.cosignature_mldsa,
+        )
+        for log_no, each in receipts
+    ]
+    insert_tuples(connection, RECEIPT, _RECEIPT_COLUMNS, rows, once=True)
 
 
 def _save_acceptance(connection: sa.Connection, log_no: int, size: int, line: str) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from mithaq.agreements.status import AgreementStatus
 from mithaq.ledger.entry import Priority, WithdrawReason, WithdrawScope, day_from
 from mithaq.node.exchange.acts import ActResult, Disclosure, IssueItem, UpdateItem
-from mithaq.node.exchange.disclosures import LiveDisclosure, live_disclosures
+from mithaq.node.exchange.disclosures import LiveDisclosure, live_disclosures, readers_of
 from mithaq.node.exchange.draft import PutDraft, PutTerms, WithdrawDraft
 from mithaq.node.exchange.errors import (
     AlertExistsError,
@@ -129,33 +129,26 @@ class _Route(NamedTuple):
 
 
 def _next_version_routes(tx: Transaction, plan: Plan, standing: Sequence[LiveDisclosure]) -> _Route:
-    shares = {share.agreement.id: share for share in plan.shares}
+    """Choose streams as for a new alert; where it stands already, it is a next version there."""
     route = _Route([], [])
-    covered: dict[str, set[str]] = {}
+    first_puts = {each.stream.log_no: each.first_sequence for each in standing}
+    for share in plan.shares:
+        for stream in tx.routes.reach(share):
+            route.puts.append((stream, share, first_puts.get(stream.log_no)))
+    allowed = {share.agreement.id: share.recipients for share in plan.shares}
     for each in standing:
         agreement_id = each.stream.key.agreement_id
-        share = shares.get(agreement_id)
-        status = tx.home.registry.agreement(agreement_id).status
-        readable = tx.routes.readable(agreement_id, status)
-        readers = {stream.log_no: found for stream, found in readable}.get(each.stream.log_no)
-        done = covered.setdefault(agreement_id, set())
-        if readers is None or (share is not None and readers <= done):
-            # Closed, or reached already: the newer version supersedes what stands there.
-            continue
-        if share is None or not readers <= share.recipients:
+        # Whoever could open it there, and may not have it any more, loses it.
+        readers = readers_of(tx.connection, each.stream.log_no, each.first_sequence)
+        if not readers <= allowed.get(agreement_id, frozenset()):
+            status = tx.home.registry.agreement(agreement_id).status
             route.withdrawals.append((each, status))
-            continue
-        route.puts.append((each.stream, share, each.first_sequence))
-        done |= readers
-    for share in plan.shares:
-        rest = share.recipients - covered.get(share.agreement.id, set())
-        able = frozenset().union(
-            *(found for _, found in tx.routes.readable(share.agreement.id, share.status))
-        )
-        if rest & able:
-            streams = tx.routes.reach_members(share.agreement.id, share.status, rest)
-            route.puts.extend((stream, share, None) for stream in streams)
-    return route
+    taken = {each.stream.log_no for each, _ in route.withdrawals}
+    puts = [
+        (stream, share, None if stream.log_no in taken else target)
+        for stream, share, target in route.puts
+    ]
+    return _Route(puts, route.withdrawals)
 
 
 def _check_ours(record: ParsedRecord, member: str) -> None:

@@ -13,10 +13,12 @@ import sqlalchemy as sa
 
 from mithaq.agreements.decision import decide_disclosure
 from mithaq.ledger.entry import Priority, day_from
+from mithaq.ledger.names import HUB
 from mithaq.node.exchange.acts import ActResult, CatchUpItem, Disclosure
 from mithaq.node.exchange.draft import PutDraft, PutTerms
 from mithaq.node.exchange.epochs import EPOCH
 from mithaq.node.exchange.home import SYSTEM
+from mithaq.node.exchange.inbox import REFUSAL
 from mithaq.node.exchange.issuing import Outcome
 from mithaq.node.exchange.out_stream import DISCLOSURE
 from mithaq.node.exchange.stored import ALERT, RECORD, open_row
@@ -32,6 +34,8 @@ CHUNK_RECORDS: Final = 256
 PRESENT: Final = "present"
 ABSENT: Final = "absent"
 JOINING: Final = "joining"
+# The code that readers and hub refuse by what was judged under an older registry.
+NARROWED_SINCE: Final = "NARROWED_SINCE"
 
 
 def catch_up(tx: Transaction, item: CatchUpItem) -> Outcome:
@@ -96,6 +100,13 @@ def _uncovered(tx: Transaction, item: CatchUpItem) -> Sequence[sa.Row[tuple[obje
         .where(
             DISCLOSURE.c.record_no.in_(item.record_nos),
             (sa.literal(" ") + EPOCH.c.readers + " ").contains(f" {item.member} "),
+            ~sa.exists().where(
+                REFUSAL.c.log_no == DISCLOSURE.c.log_no,
+                REFUSAL.c.sequence == DISCLOSURE.c.sequence,
+                # What was sealed before a narrowing, and came after it (PROTOCOL 2.5).
+                REFUSAL.c.signer.in_((item.member, HUB)),
+                REFUSAL.c.reason == NARROWED_SINCE,
+            ),
         )
     )
     return tx.connection.execute(

@@ -134,15 +134,21 @@ class Outbox:
             self._flushing = None
 
     def _next_group(self) -> list[_Waiting]:
-        """Return acts for one transaction: no two about the same subject."""
+        """Return acts for one transaction: no two about the same subject.
+
+        Catching up touches many alerts, any of which another act may be about: it goes alone.
+        """
         group: list[_Waiting] = []
         subjects: set[str] = set()
         while self._waiting and len(group) < GROUP_ACTS_MAX:
-            subject = self._waiting[0].act.subject
-            if subject in subjects:
+            act = self._waiting[0].act
+            alone = isinstance(act, CatchUpItem)
+            if act.subject in subjects or (alone and group):
                 break
-            subjects.add(subject)
+            subjects.add(act.subject)
             group.append(self._waiting.popleft())
+            if alone:
+                break
         return group
 
     async def _commit(self, group: list[_Waiting]) -> None:

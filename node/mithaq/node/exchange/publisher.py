@@ -6,7 +6,7 @@ that breaks anywhere repeats nothing that matters and loses nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from mithaq.node.exchange.accepting import Answers, keep_answers
 from mithaq.node.exchange.calls import Call, messages
+from mithaq.node.exchange.errors import DrainedError, OutOfStepError
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.out_stream import STREAM, Batch
 from mithaq.node.exchange.sending import Fresh, Sendable, read_sendable
@@ -24,9 +25,12 @@ from mithaq.v1 import exchange_pb2
 WINDOW_BATCHES: Final = 16
 WINDOW_BYTES: Final = 8 * 1024 * 1024
 ANSWER_REFUSED: Final = declare("answer of the hub refused", "code")
+UNSENDABLE: Final = declare("stream cannot be sent again", "stream", "sequence")
 BATCH_REJECTED: Final = declare("batch rejected by the hub", "code", "stream", "sequence")
 
 
+# The hub is at another place than we think: begin anew, with its heads.
+_OUT_OF_STEP: Final = frozenset({"MQ-HUB-SEQUENCE", "MQ-HUB-FORK", "MQ-HUB-ROOT-MISMATCH"})
 PublishCall = Call[exchange_pb2.PublishRequest, exchange_pb2.PublishResponse]
 
 
@@ -80,13 +84,25 @@ class Publisher:
         """How many entries the hub has not accepted yet."""
         return sum(each.size - each.accepted_size for each in self._progress.values())
 
-    async def load(self) -> None:
-        """Learn from the database how far own streams are; before each connection."""
+    async def load(self, heads: Mapping[bytes, int]) -> None:
+        """Learn from the database how far own streams are; before each connection.
+
+        `heads` are the sizes that the hub has: a hub that lost some is sent them again.
+        """
         rows = await self.home.database.read(_own_sizes)
         for log_no, stream_id, size, accepted_size in rows:
-            self._progress[log_no] = _Progress(stream_id, size, accepted_size, accepted_size)
+            at_hub = min(heads.get(stream_id, 0), size)
+            self._progress[log_no] = _Progress(stream_id, size, at_hub, accepted_size)
             self._by_id[stream_id] = log_no
         self._pause_s = 0.0
+        self._news.set()
+
+    def retry(self) -> None:
+        """Send again what the hub would not take: the registry has grown since."""
+        for progress in self._progress.values():
+            if progress.is_rejected:
+                progress.is_rejected = False
+                progress.sent_size = progress.accepted_size
         self._news.set()
 
     async def run(self, call: PublishCall) -> None:
@@ -145,8 +161,13 @@ class Publisher:
         piece = self._fresh.take(log_no, start)
         if piece is None:
             piece = await self.home.database.read(
-                lambda each: read_sendable(each, log_no, stream_id=stream_id, start=start)
+                lambda each: read_sendable(
+                    each, self.home, log_no, stream_id=stream_id, start=start
+                )
             )
+        if piece is None:
+            logger().warning(UNSENDABLE, stream=stream_id.hex()[:16], sequence=start)
+            progress.is_rejected = True
         return piece
 
     # --- answers --------------------------------------------------------------------
@@ -161,7 +182,7 @@ class Publisher:
         async for response in messages(call):
             kind = response.WhichOneof("message")
             if kind == "drain":
-                return
+                raise DrainedError(response.drain.retry_after_ms)
             if kind is not None:
                 takers[kind](response)
 
@@ -185,11 +206,14 @@ class Publisher:
         stream = reject.stream_id.hex()[:16]
         logger().warning(BATCH_REJECTED, code=reject.code, stream=stream, sequence=reject.sequence)
         log_no = self._by_id.get(reject.stream_id)
-        if log_no is not None:
-            progress = self._progress[log_no]
-            progress.is_rejected = True
-            progress.in_flight.clear()
-            self._news.set()
+        if log_no is None:
+            return
+        if reject.code in _OUT_OF_STEP:
+            raise OutOfStepError(f"{reject.code} at {reject.sequence}")
+        progress = self._progress[log_no]
+        progress.is_rejected = True
+        progress.in_flight.clear()
+        self._news.set()
 
     def _take_back_pressure(self, response: exchange_pb2.PublishResponse) -> None:
         self._pause_s = response.back_pressure_ms / 1000

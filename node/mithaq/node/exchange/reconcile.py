@@ -37,9 +37,11 @@ def reconcile(connection: sa.Connection, home: Home, *, at: datetime) -> list[Ba
         agreement = standing.in_force(at=at)
         if home.member not in agreement.members or home.member in standing.status.left:
             continue
-        if not_in_force(agreement, standing.status, at) is None:
+        in_force = not_in_force(agreement, standing.status, at) is None
+        if in_force:
             batches += _reconcile_streams(connection, home, standing, agreement, at=at)
-        _reconcile_readers(connection, home, standing, agreement, at=at)
+        able = _able_readers(home, standing, agreement, at=at) if in_force else frozenset()
+        _reconcile_readers(connection, home, agreement, able=able)
     return batches
 
 
@@ -119,31 +121,34 @@ def _close(
     return post(connection, home, posting, status=standing.status, at=at).batches
 
 
+def _able_readers(
+    home: Home, standing: AgreementRecord, agreement: Agreement, *, at: datetime
+) -> frozenset[str]:
+    """Return who may read what is disclosed under an agreement in force."""
+    readers = entitled_readers(
+        home.registry,
+        audience=agreement.members - {home.member},
+        role=StreamRole.DISCLOSURE,
+        status=standing.status,
+        at=at,
+    )
+    return frozenset(each.member for each in readers)
+
+
 def _reconcile_readers(
-    connection: sa.Connection,
-    home: Home,
-    standing: AgreementRecord,
-    agreement: Agreement,
-    *,
-    at: datetime,
+    connection: sa.Connection, home: Home, agreement: Agreement, *, able: frozenset[str]
 ) -> None:
-    """Note who reads now, so that whoever comes or comes back is told what is still valid."""
+    """Note who reads now, so that whoever comes or comes back is told what is still valid.
+
+    What was sealed before a suspension is refused after it (PROTOCOL 2.5), so its end is a
+    coming back, too.
+    """
     known = {
         row.member: row.state
         for row in connection.execute(
             sa.select(STANDING.c.member, STANDING.c.state).where(
                 STANDING.c.agreement_id == agreement.id
             )
-        )
-    }
-    able = {
-        each.member
-        for each in entitled_readers(
-            home.registry,
-            audience=agreement.members - {home.member},
-            role=StreamRole.DISCLOSURE,
-            status=standing.status,
-            at=at,
         )
     }
     for member in sorted(agreement.members - {home.member}):

@@ -27,10 +27,18 @@ def insert_tuples(
     table: sa.Table,
     names: tuple[str, ...],
     rows: Sequence[tuple[Any, ...]],
+    *,
+    once: bool = False,
 ) -> None:
-    """Insert rows given as tuples in the order of `names`, in one statement."""
+    """Insert rows given as tuples in the order of `names`, in one statement.
+
+    With `once`, a row whose key is there already is left as it stands.
+    """
     if rows:
-        connection.exec_driver_sql(_statement(table, names, connection.dialect), list(rows))
+        statement = _statement(table, names, connection.dialect)
+        if once:
+            statement += " ON CONFLICT DO NOTHING"
+        connection.exec_driver_sql(statement, list(rows))
 
 
 @lru_cache(maxsize=256)

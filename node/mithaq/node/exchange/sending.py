@@ -11,10 +11,14 @@ from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
-from mithaq.ledger.entry import BATCH_ENTRIES_MAX, BATCH_SIZE_BYTES_MAX
+from mithaq.ledger.checkpoint import Checkpoint, sign_checkpoint
+from mithaq.ledger.entry import BATCH_ENTRIES_MAX, BATCH_SIZE_BYTES_MAX, has_body
+from mithaq.ledger.names import stream_origin
 from mithaq.ledger.stream import Run
+from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.out_stream import OUT_BODY, OWN_CHECKPOINT, Batch
 from mithaq.store import log_store
+from mithaq.store.audit import root_at
 from mithaq.v1 import exchange_pb2
 
 FRESH_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -139,15 +143,21 @@ def joined_runs(runs: Sequence[Run]) -> tuple[Run, ...]:
 
 
 def read_sendable(
-    connection: sa.Connection, log_no: int, *, stream_id: bytes, start: int
+    connection: sa.Connection, home: Home, log_no: int, *, stream_id: bytes, start: int
 ) -> Sendable | None:
-    """Return from disk what begins at `start` and ends at the furthest signed size that fits."""
+    """Return from disk what begins at `start` and ends at the furthest signed size that fits.
+
+    Where the signed sizes were forgotten, because the hub had accepted them before it lost
+    them, one is signed again. None where a body is gone, which every reader has opened.
+    """
     rows = connection.execute(
         sa.select(OWN_CHECKPOINT.c.size, OWN_CHECKPOINT.c.note)
         .where(OWN_CHECKPOINT.c.log_no == log_no)
         .where(OWN_CHECKPOINT.c.size > start, OWN_CHECKPOINT.c.size <= start + BATCH_ENTRIES_MAX)
         .order_by(OWN_CHECKPOINT.c.size)
     ).all()
+    if not rows:
+        return _sign_again(connection, home, log_no, stream_id=stream_id, start=start)
     piece: Sendable | None = None
     at = start
     for size, note in rows:
@@ -157,6 +167,30 @@ def read_sendable(
         piece = following if piece is None else join(piece, following)
         at = size
     return piece
+
+
+def _sign_again(
+    connection: sa.Connection, home: Home, log_no: int, *, stream_id: bytes, start: int
+) -> Sendable | None:
+    size = log_store.head(connection, log_no).size
+    if start >= size:
+        return None
+    end = min(start + BATCH_ENTRIES_MAX, size)
+    piece = _read(connection, log_no, stream_id, (start, end), b"")
+    while piece.size_bytes > BATCH_SIZE_BYTES_MAX:
+        end = start + max((end - start) // 2, 1)
+        piece = _read(connection, log_no, stream_id, (start, end), b"")
+    wanted = sum(len(run) for run in piece.runs if has_body(run.own_size))
+    if len(piece.bodies) != wanted:
+        return None
+    origin = stream_origin(home.federation, stream_id)
+    note = sign_checkpoint(
+        Checkpoint(origin, end, root_at(connection, log_no, end)),
+        ed25519=home.log.ed25519,
+        mldsa=home.log.mldsa,
+        at=home.clock(),
+    )
+    return piece._replace(checkpoint=note)
 
 
 def _read(

@@ -13,10 +13,11 @@ from typing import Any, Final, cast
 import grpc
 
 from mithaq.certs.errors import TrustError
+from mithaq.ledger.errors import LedgerError
 from mithaq.node.exchange import housekeeping
 from mithaq.node.exchange.accepting import Answers
 from mithaq.node.exchange.answering_erasures import ErasureAnswers
-from mithaq.node.exchange.errors import ExchangeError, SigningHaltedError
+from mithaq.node.exchange.errors import DrainedError, ExchangeError, SigningHaltedError
 from mithaq.node.exchange.freeze import INTERVAL
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.late_joiner import next_chunk
@@ -29,12 +30,14 @@ from mithaq.node.exchange.registry_follow import FollowCall, RegistryFollow
 from mithaq.node.exchange.subscriber import SubscribeCall, Subscriber
 from mithaq.node.exchange.views import check_overdue_lists
 from mithaq.node.exchange.witness_client import WitnessClient
+from mithaq.node.sealing.errors import SealingError
 from mithaq.service.errors import RemoteError
 from mithaq.service.logging import declare, logger
-from mithaq.service.reconnect import Backoff, keep_connected
+from mithaq.service.reconnect import SETTLED_AFTER, Backoff, keep_connected
 from mithaq.store.errors import StoreError
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 
+_EXPECTED: Final = (ExchangeError, TrustError, StoreError, LedgerError, SealingError)
 WITNESS_INTERVAL_S: Final = 1.0
 MINUTE_S: Final = 60.0
 OWED_RETRY_S: Final = 5.0
@@ -64,10 +67,12 @@ class Session:
     witness: WitnessClient = field(init=False)
     erasures: ErasureAnswers = field(init=False)
     connected: bool = False
+    _faults: Backoff = field(init=False)
     _owed: asyncio.Event = field(default_factory=asyncio.Event)
     _joined: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self._faults = Backoff(self.chance)
         self.publisher = Publisher(self.home)
         self.outbox = Outbox(self.home, self.publisher.offer)
         self.subscriber = Subscriber(self.home, self._owed.set)
@@ -92,18 +97,33 @@ class Session:
     async def _connection(self) -> None:
         """Run one connection until the hub ends it or something fails."""
         channel = self.open_channel()
+        began = asyncio.get_running_loop().time()
+        wait_s = 0.0
         try:
             await self._serve(channel)
+        except grpc.RpcError:
+            raise
         except SigningHaltedError as fault:
             self.outbox.halted = True
             logger().error(HALTED, code=fault.code)
             # Nothing is signed any more; come back now and then, should a person mend it.
-            await asyncio.sleep(MINUTE_S)
-        except (TrustError, ExchangeError, StoreError) as fault:
-            logger().warning(DISCONNECTED, code=fault.code)
+            wait_s = MINUTE_S
+        except DrainedError as drained:
+            wait_s = drained.retry_after_s
+        except Exception as fault:  # noqa: BLE001 - no message may end the node's exchange
+            known = isinstance(fault, _EXPECTED)
+            logger().warning(
+                DISCONNECTED,
+                code=getattr(fault, "code", ""),
+                exc_info=None if known else fault,
+            )
+            if asyncio.get_running_loop().time() - began >= SETTLED_AFTER.total_seconds():
+                self._faults.reset()
+            wait_s = self._faults.next_wait().total_seconds()
         finally:
             self.connected = False
             await channel.close()
+        await asyncio.sleep(wait_s)
 
     async def _serve(self, channel: grpc.aio.Channel) -> None:
         registry = exchange_pb2_grpc.RegistryServiceStub(channel)
@@ -115,8 +135,8 @@ class Session:
             # PROTOCOL 2.3, 1.5: the registry before anything else, own heads before signing.
             await _first(following, self.follow.current.wait())
             heads = await self.heads.compare(publish)
-            await self.publisher.load()
             await self.publisher.keep(_answers(heads))
+            await self.publisher.load({each.stream_id: each.size for each in heads})
             await self.witness.begin(witness)
             self.connected = True
             logger().info(CONNECTED, registry_size=self.home.registry.size)
@@ -168,6 +188,7 @@ class Session:
 
     def _registry_grown(self, batches: Sequence[Batch]) -> None:
         self.publisher.offer(batches)
+        self.publisher.retry()
         self.subscriber.nudge()
         self._joined.set()
         self._owed.set()

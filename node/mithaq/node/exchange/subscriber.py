@@ -20,7 +20,12 @@ from mithaq.ledger.stream import Run
 from mithaq.node.exchange.alarms import REGISTRY_WITHHELD, raise_alarm
 from mithaq.node.exchange.bodies import ArrivedBodies, Omission
 from mithaq.node.exchange.calls import Call, messages
-from mithaq.node.exchange.errors import ExchangeError
+from mithaq.node.exchange.errors import (
+    DrainedError,
+    ExchangeError,
+    ProofRefusedError,
+    StreamsFailedError,
+)
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.inbox import ArrivedHeaders, Held, hold_headers
 from mithaq.node.exchange.judge import HeaderPiece
@@ -39,6 +44,8 @@ CURSORS_MAX: Final = 16_384
 # PROTOCOL 2.4: how long headers may wait for the registry that they name.
 REGISTRY_WAIT: Final = timedelta(seconds=60)
 RETRY_S: Final = 1.0
+# So long streams that failed stay given up; then they are asked for anew.
+FAILED_STREAMS_S: Final = 60.0
 STREAM_FAILED: Final = declare("received stream failed", "stream", "code")
 VIEW_REFUSED: Final = declare("view refused", "code")
 
@@ -122,14 +129,20 @@ class Subscriber:
                 stream = response.reject.stream_id.hex()[:16]
                 logger().warning(STREAM_FAILED, stream=stream, code=response.reject.code)
             elif kind == "drain":
-                return
+                raise DrainedError(response.drain.retry_after_ms)
             self._news.set()
 
     async def _repeat(self) -> None:
+        loop = asyncio.get_running_loop()
+        failed_at = None
         while True:
             await asyncio.sleep(RETRY_S)
             if self._waiting.headers or self._waiting.bodies:
                 self._news.set()
+            if self._failed and failed_at is None:
+                failed_at = loop.time()
+            if failed_at is not None and loop.time() - failed_at >= FAILED_STREAMS_S:
+                raise StreamsFailedError(f"{len(self._failed)} streams")
 
     async def _take(self, call: SubscribeCall) -> None:
         while True:
@@ -237,6 +250,8 @@ def _headers(message: exchange_pb2.Headers) -> ArrivedHeaders:
 
 
 def _bodies(message: exchange_pb2.Bodies) -> ArrivedBodies:
+    if len(message.sequences) != len(message.bodies):
+        raise ProofRefusedError("bodies came without their sequences")
     return ArrivedBodies(
         message.stream_id,
         message.through_size,

@@ -20,6 +20,7 @@ from mithaq.node.exchange.in_stream import Withdrawn
 from mithaq.node.exchange.out_stream import DISCLOSURE, WITHDRAWAL
 from mithaq.node.exchange.stored import RECORD, set_status
 from mithaq.node.tables import RecordStatus, TombstoneRow
+from mithaq.store.audit_entry import AuditEntry, Operation, RecordRef
 from mithaq.store.tables import table_of
 from mithaq.v1 import record_pb2
 
@@ -28,10 +29,35 @@ ERASED: Final = int(record_pb2.ERASURE_OUTCOME_ERASED)
 RETAINED: Final = int(record_pb2.ERASURE_OUTCOME_RETAINED_IN_CASE_FILE)
 
 
-def take_back(
-    connection: sa.Connection, home: Home, log_no: int, withdrawn: Withdrawn, *, at: datetime
+def take_back_all(
+    connection: sa.Connection,
+    home: Home,
+    log_no: int,
+    withdrawn: Sequence[Withdrawn],
+    *,
+    at: datetime,
 ) -> bool:
-    """Carry out a WITHDRAW whose header is held; return whether content was erased."""
+    """Carry out WITHDRAWs whose headers are held; return whether content was erased."""
+    gone: list[Any] = []
+    for each in withdrawn:
+        gone += _take_back(connection, home, log_no, each, at=at)
+    entry = AuditEntry(
+        at,
+        "node",
+        "system",
+        Operation.ERASE,
+        registry_size=home.registry.size,
+        records=tuple(RecordRef(row.alert_id, row.version) for row in gone),
+        result_count=len(gone),
+    )
+    home.audit.append(connection, [entry])
+    return bool(gone)
+
+
+def _take_back(
+    connection: sa.Connection, home: Home, log_no: int, withdrawn: Withdrawn, *, at: datetime
+) -> list[Any]:
+    """Carry out one WITHDRAW; return the rows whose content was erased."""
     scope = withdrawn.terms.scope or WithdrawScope.DISCLOSURE
     connection.execute(
         sa.insert(WITHDRAWAL),
@@ -52,12 +78,12 @@ def take_back(
         reached = [each for each in carried if not _stands_elsewhere(connection, each, log_no)]
     live = [each for each in reached if each.body is not None]
     kept = [each for each in live if _may_be_kept(each, at=at)]
-    gone = [each.record_no for each in live if each not in kept]
-    erase_content(connection, home, gone, status=RecordStatus.ERASED)
+    gone = [each for each in live if not _may_be_kept(each, at=at)]
+    erase_content(connection, home, [each.record_no for each in gone], status=RecordStatus.ERASED)
     forget(connection, home, [each.record_no for each in kept])
     set_status(connection, [each.record_no for each in kept], status=RecordStatus.RETAINED)
     _owe_answer(connection, log_no, withdrawn.target, kept, at=at)
-    return bool(gone)
+    return gone
 
 
 def _carried(connection: sa.Connection, log_no: int, target: int) -> Sequence[Any]:

@@ -77,7 +77,9 @@ def open_bodies(
             unsealed.waiting.append(each)
             continue
         try:
-            receipt = _open(connection, home, each, reception=reception, at=at)
+            # A piece that fails half-way leaves nothing behind in the transaction.
+            with connection.begin_nested():
+                receipt = _open(connection, home, each, reception=reception, at=at)
         except _WAITS:
             waiting.add(each.stream_id)
             unsealed.waiting.append(each)
@@ -137,7 +139,7 @@ def sign_opened(
         name=(home.federation, home.member),
         keys=home.receipts,
         at=at,
-        with_mldsa=is_mldsa_due(connection, home, stream, OPENED, at=at),
+        with_mldsa=is_mldsa_due(connection, home, stream.log_no, OPENED, at=at),
     )
 
 
