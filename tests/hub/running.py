@@ -1,6 +1,7 @@
 """A real hub on the loopback, and the members, registrar and strangers that call it."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from mithaq.hub.config import HubConfig, HubIntervals, HubLimits
 from mithaq.hub.work_folder import COSIGNING_KEY, load_config
 from mithaq.ledger.cosignature import Role
 from mithaq.service.channel import open_channel
+from mithaq.service.errors import from_rpc_error
 from mithaq.service.tls import (
     TlsMaterial,
     channel_credentials,
@@ -94,6 +96,7 @@ class Pump:
 
     def __init__(self, call: Any) -> None:  # noqa: ANN401 - a call of any service
         self.call = call
+        self.error: grpc.aio.AioRpcError | None = None
         self._messages: asyncio.Queue[Any] = asyncio.Queue()
         self._reading = asyncio.ensure_future(self._run())
 
@@ -101,7 +104,9 @@ class Pump:
         try:
             while (message := await self.call.read()) is not grpc.aio.EOF:
                 self._messages.put_nowait(message)
-        except (grpc.RpcError, asyncio.CancelledError):
+        except grpc.aio.AioRpcError as error:
+            self.error = error
+        except asyncio.CancelledError:
             pass
         self._messages.put_nowait(None)
 
@@ -153,6 +158,12 @@ class Pump:
                 pass
             status: grpc.StatusCode = await self.call.code()
             return status
+
+    async def refused(self) -> tuple[grpc.StatusCode, str]:
+        """Return the status and the stable code with which the call ends."""
+        status = await self.end()
+        assert self.error is not None
+        return status, from_rpc_error(self.error).code
 
 
 class Publisher(Pump):
@@ -228,6 +239,8 @@ async def running(federation: Federation, config: HubConfig) -> AsyncIterator[Ru
         for channel in this.channels:
             await channel.close()
         await hub.stop()
+        # A gRPC server that is collected after its loop has closed complains.
+        gc.collect()
 
 
 def three_members(*, members: Sequence[str] = MEMBERS) -> Federation:

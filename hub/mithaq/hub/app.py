@@ -7,77 +7,50 @@ answered is on disk, so a hub may be killed at any moment.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Self
 
-import grpc
 from prometheus_client import CollectorRegistry
 
 from mithaq.certs.keys import SigningPair
 from mithaq.certs.keystore import Keystore
-from mithaq.hub.admin import HubServicer
 from mithaq.hub.commit import CommitRules, transact
 from mithaq.hub.committer import Accepted, Committed, Committer
 from mithaq.hub.config import HubConfig
 from mithaq.hub.context import HubContext
 from mithaq.hub.desk import RegistrarDesk
 from mithaq.hub.directory import Directory
-from mithaq.hub.enrolment import EnrolmentServicer
 from mithaq.hub.evidence import write_evidence
 from mithaq.hub.housekeeping import Housekeeping
 from mithaq.hub.journal import Journal
+from mithaq.hub.listeners import Ports, listen
 from mithaq.hub.metrics import HubMetrics
-from mithaq.hub.ordering import OrderingServicer
-from mithaq.hub.publish import PublishServicer
 from mithaq.hub.recall import recall
-from mithaq.hub.registry_service import RegistryServicer
 from mithaq.hub.relay import RegistryRelay
-from mithaq.hub.subscribe import SubscribeServicer
-from mithaq.hub.witness_service import WitnessServicer
 from mithaq.hub.work_folder import (
     COSIGNING_KEY,
-    hub_tls_files,
     keep_roots,
     load_config,
-    local_api,
     open_hub_database,
     read_pin,
 )
 from mithaq.ledger.cosignature import Role, cosigner_name
 from mithaq.ledger.names import HUB
 from mithaq.service import logging, run
-from mithaq.service.health import HealthServer
 from mithaq.service.identity import LiveCalls
-from mithaq.service.interceptor import CallInterceptor
-from mithaq.service.metrics import CallMetrics
-from mithaq.service.server import (
-    add_health_and_reflection,
-    bind,
-    build_server,
-    drain_and_stop,
-)
-from mithaq.service.tls import ReloadedFiles, server_credentials
 from mithaq.store.audit import AuditLog
 from mithaq.store.engine import Database
 from mithaq.store.registry_store import RegistryStore
 from mithaq.store.witness import WitnessStore
-from mithaq.v1 import exchange_pb2_grpc, hub_pb2_grpc
 
 STARTED = logging.declare("hub started", "exchange_port", "enrolment_port", "registry_size")
 STOPPED = logging.declare("hub stopped")
 ALARM = logging.declare("alarm", "alarm", "accused", "stream")
-RETRY_AFTER = timedelta(seconds=2)
-EXCHANGE_SERVICES = (
-    "mithaq.v1.PublishService",
-    "mithaq.v1.SubscribeService",
-    "mithaq.v1.RegistryService",
-    "mithaq.v1.OrderingService",
-    "mithaq.v1.WitnessService",
-)
 
 
 def real_clock() -> datetime:
@@ -85,119 +58,72 @@ def real_clock() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Where a running hub listens."""
-
-    exchange: int
-    enrolment: int
-    local: int
-    metrics: int
-
-
 class Hub:
     """A running hub."""
 
     def __init__(
-        self, context: HubContext, servers: "_Servers", tasks: list[asyncio.Task[None]]
+        self,
+        context: HubContext,
+        ports: Ports,
+        *,
+        tasks: Sequence[asyncio.Future[None]],
+        parts: AsyncExitStack,
     ) -> None:
         self.context = context
-        self._servers = servers
+        self.ports = ports
         self._tasks = tasks
+        self._parts = parts
 
     @classmethod
     async def start(cls, config: HubConfig, *, clock: Callable[[], datetime] = real_clock) -> Self:
-        """Start a complete hub; raise HubFolderError, StoreError or TrustError if it can't be."""
-        database = open_hub_database(config)
-        try:
+        """Start a complete hub.
+
+        Raises:
+            HubFolderError, StoreError, TrustError: the folder holds no hub that could run.
+            PortInUseError, AddressUnusableError: it can't listen where it should.
+
+        """
+        async with AsyncExitStack() as parts:
+            database = open_hub_database(config)
+            parts.push_async_callback(asyncio.to_thread, database.close)
             collectors = CollectorRegistry()
             context = await _context(config, database, collectors, clock=clock)
+            parts.push_async_callback(database.write, context.journal.write)
             keep_roots(config, context.registry.ca_certificates)
-            tasks = [
-                asyncio.create_task(context.committer.run()),
-                *(asyncio.ensure_future(each) for each in Housekeeping(context).loops()),
-            ]
-            servers = await _Servers.start(context, collectors)
-        except BaseException:
-            database.close()
-            raise
-        logging.logger().info(
-            STARTED,
-            exchange_port=servers.ports.exchange,
-            enrolment_port=servers.ports.enrolment,
-            registry_size=context.registry.size,
-        )
-        return cls(context, servers, tasks)
-
-    @property
-    def ports(self) -> Ports:
-        """Where it listens."""
-        return self._servers.ports
+            loops = [context.committer.run(), *Housekeeping(context).loops()]
+            tasks = [asyncio.ensure_future(each) for each in loops]
+            parts.push_async_callback(_cancelled, tasks)
+            ports = await listen(context, collectors, parts)
+            logging.logger().info(
+                STARTED,
+                exchange_port=ports.exchange,
+                enrolment_port=ports.enrolment,
+                registry_size=context.registry.size,
+            )
+            return cls(context, ports, tasks=tasks, parts=parts.pop_all())
 
     async def stop(self) -> None:
         """Say Drain, let running calls end for a bounded time, and close the database."""
-        await self._servers.stop(grace=timedelta(seconds=self.context.intervals.stop_grace_s))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.context.database.write(self.context.journal.write)
-        await asyncio.to_thread(self.context.database.close)
+        await self._parts.aclose()
         logging.logger().info(STOPPED)
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Return when asked to stop, or raise if a part of the hub has failed for good."""
-        asked = asyncio.ensure_future(stop.wait())
+        asked = asyncio.ensure_future(_set(stop))
         done, _ = await asyncio.wait([asked, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
-        for task in done - {asked}:
+        for task in done:
             task.result()
 
 
-@dataclass(slots=True)
-class _Servers:
-    """The listeners of a hub."""
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
 
-    exchange: grpc.aio.Server
-    enrolment: grpc.aio.Server
-    local: grpc.aio.Server
-    health: HealthServer
-    live: LiveCalls
-    ports: Ports
 
-    @classmethod
-    async def start(cls, hub: HubContext, collectors: CollectorRegistry) -> Self:
-        """Bind and start all of them; raise PortInUseError or AddressUnusableError."""
-        calls = CallMetrics(collectors)
-        files = ReloadedFiles(hub_tls_files(hub.config))
-        exchange = build_server([_guard(hub, calls)])
-        _serve_exchange(exchange, hub)
-        enrolment = build_server([CallInterceptor(lookup=None, live=LiveCalls(), metrics=calls)])
-        exchange_pb2_grpc.add_EnrolmentServiceServicer_to_server(EnrolmentServicer(hub), enrolment)
-        # TLS has checked that the hub's own authority issued the operator's certificate.
-        local = build_server([CallInterceptor(lookup=bytes.hex, live=LiveCalls(), metrics=calls)])
-        hub_pb2_grpc.add_HubServiceServicer_to_server(HubServicer(hub), local)
-        health = HealthServer(metrics=collectors, checks=lambda: _checks(hub))
-        own = ReloadedFiles(local_api(hub.config.directory, hub.federation).tls_files())
-        ports = Ports(
-            exchange=bind(exchange, hub.config.listen, server_credentials(files)),
-            enrolment=bind(
-                enrolment,
-                hub.config.enrolment_listen,
-                server_credentials(files, client_certificates=False),
-            ),
-            local=bind(local, hub.config.local_listen, server_credentials(own)),
-            metrics=await health.start(hub.config.metrics_port),
-        )
-        for server in (exchange, enrolment, local):
-            await server.start()
-        return cls(exchange, enrolment, local, health, hub.live, ports)
-
-    async def stop(self, *, grace: timedelta) -> None:
-        """Stop listening and drain the calls that run."""
-        await drain_and_stop(self.exchange, self.live, retry_after=RETRY_AFTER, grace=grace)
-        await self.enrolment.stop(0)
-        await self.local.stop(0)
-        await self.health.stop()
+async def _cancelled(tasks: Sequence[asyncio.Future[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _context(
@@ -277,30 +203,6 @@ class _After:
         write_evidence(self.evidence, committed.evidence)
         if committed.erased and self.hub is not None:
             self.hub.erased = True
-
-
-def _guard(hub: HubContext, calls: CallMetrics) -> CallInterceptor:
-    return CallInterceptor(
-        lookup=hub.registry.by_tls_fingerprint,
-        live=hub.live,
-        metrics=calls,
-    )
-
-
-def _serve_exchange(server: grpc.aio.Server, hub: HubContext) -> None:
-    exchange_pb2_grpc.add_PublishServiceServicer_to_server(PublishServicer(hub), server)
-    exchange_pb2_grpc.add_SubscribeServiceServicer_to_server(SubscribeServicer(hub), server)
-    exchange_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(hub), server)
-    exchange_pb2_grpc.add_OrderingServiceServicer_to_server(OrderingServicer(hub), server)
-    exchange_pb2_grpc.add_WitnessServiceServicer_to_server(WitnessServicer(hub), server)
-    add_health_and_reflection(server, EXCHANGE_SERVICES)
-
-
-def _checks(hub: HubContext) -> dict[str, bool]:
-    return {
-        "registry": hub.registry.time is not None,
-        "committer": hub.committer.is_keeping_up,
-    }
 
 
 def run_hub(folder: Path) -> int:

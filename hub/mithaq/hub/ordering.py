@@ -44,10 +44,11 @@ class Ordering:
         """Serve the call until it is over."""
         try:
             over = await run_until_over(current_call(), [self._orders(), self._news()])
+            if over is not None and not isinstance(over, Draining):
+                await self._inbox.discard()
+                raise over
         finally:
             self._inbox.close()
-        if over is not None and not isinstance(over, Draining):
-            raise over
 
     async def _orders(self) -> None:
         while (request := await self._inbox.next()) is not None:

@@ -73,11 +73,12 @@ class Following:
             over = await run_until_over(
                 current_call(), [self._acknowledgements(), self._entries(first.verified_size)]
             )
+            if over is not None and not isinstance(over, Draining):
+                await self._inbox.discard()
+                raise over
         finally:
             self._inbox.close()
             self._hub.following -= Counter([self._member])
-        if over is not None and not isinstance(over, Draining):
-            raise over
 
     async def _acknowledgements(self) -> None:
         while (request := await self._inbox.next()) is not None:
