@@ -199,9 +199,7 @@ def held_sizes(bundles: Sequence[VerifiedBundle], reader: str) -> dict[bytes, in
     return sizes
 
 
-def logged(
-    bundle: VerifiedBundle, operations: frozenset[Operation]
-) -> Iterable[tuple[bytes, int]]:
+def logged(bundle: VerifiedBundle, operations: frozenset[Operation]) -> Iterable[tuple[bytes, int]]:
     """Yield stream and sequence of every record that acts of these kinds name."""
     for entry in bundle.entries:
         if entry.operation in operations:
