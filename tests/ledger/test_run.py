@@ -83,6 +83,11 @@ def test_a_run_is_made_of_whole_entries(size: int) -> None:
         Run(b"terms", 76, bytes(size))
 
 
+def test_bodies_at_their_limits_are_taken() -> None:
+    run = run_of(PUT, body_own(2, size=1), body_own(3, size=BODY_SIZE_BYTES_MAX))
+    assert run.numbers().body_sizes == (1, BODY_SIZE_BYTES_MAX)
+
+
 @pytest.mark.parametrize("size", [0, BODY_SIZE_BYTES_MAX + 1, 2**32 - 1])
 def test_a_body_outside_of_its_limits_is_refused_among_others(size: int) -> None:
     blocks = [bytearray(pack_own(PUT.kind, body_own(each))) for each in (2, 3, 4)]
