@@ -1,12 +1,10 @@
-"""What time alone brings: freeze lists, deadlines, expiry, keys, and what needn't be kept.
+"""What time alone brings: freeze lists, missed deadlines, and what needn't be kept.
 
-PROTOCOL 4.7, 5.5, 5.7, 5.8, 5.9. Each is one function over one transaction, so that a
-test can call it at any instant. The one rule: nothing is erased by one clock alone; the
-local one and the registry's time both have to have passed.
+PROTOCOL 4.7, 5.5, 5.7, 5.9. Each is one function over one transaction, so that a test can
+call it at any instant. The one rule: a missed deadline is an alarm, never a decision.
 """
 
 from datetime import datetime
-from typing import Final
 
 import sqlalchemy as sa
 
@@ -15,22 +13,15 @@ from mithaq.ledger.entry import StreamRole
 from mithaq.ledger.names import stream_origin
 from mithaq.node.exchange.alarms import ERASURE_OVERDUE, RECEIPT_OVERDUE, raise_alarm
 from mithaq.node.exchange.epochs import EPOCH, entitled_readers
-from mithaq.node.exchange.erasing import erase_content
 from mithaq.node.exchange.freeze import Head, sign_freeze_list
-from mithaq.node.exchange.home import Home, instant, milliseconds, seconds
+from mithaq.node.exchange.home import Home, instant, milliseconds
 from mithaq.node.exchange.inbox import ACCEPTANCE, RECEIPT
 from mithaq.node.exchange.out_stream import OUT_BODY, STREAM, OwnStream, list_own
 from mithaq.node.exchange.receipts import OPENED
-from mithaq.node.exchange.stored import RECORD
-from mithaq.node.exchange.taking_back import TOMBSTONE
 from mithaq.node.exchange.withdrawing import ASKED, ERASURE
-from mithaq.node.tables import RecordStatus
 from mithaq.store.audit import root_at
-from mithaq.store.audit_entry import AuditEntry, Operation, RecordRef
 from mithaq.store.tables import LOG
 from mithaq.v1 import exchange_pb2
-
-EXPIRED_AT_ONCE_MAX: Final = 256
 
 
 def freeze_lists(
@@ -124,55 +115,6 @@ def check_erasures(connection: sa.Connection, home: Home, *, at: datetime) -> No
                 "due_at_ms": row.due_at_ms,
             },
         )
-
-
-def expire(connection: sa.Connection, home: Home, *, at: datetime) -> int:
-    """Erase what has expired by both clocks (PROTOCOL 5.8); return how many records.
-
-    What was marked for a case file is kept until its own end.
-    """
-    registry_time = home.registry.time
-    if registry_time is None:
-        return 0
-    passed = seconds(min(at, registry_time))
-    rows = connection.execute(
-        sa.select(RECORD.c.record_no, RECORD.c.alert_id, RECORD.c.version)
-        .where(RECORD.c.expires_at <= passed, RECORD.c.body.is_not(None))
-        .where(sa.or_(RECORD.c.retain_until.is_(None), RECORD.c.retain_until <= passed))
-        .order_by(RECORD.c.expires_at)
-        .limit(EXPIRED_AT_ONCE_MAX)
-    ).all()
-    numbers = [row.record_no for row in rows]
-    erase_content(connection, home, numbers, status=RecordStatus.ERASED)
-    forget_retained(connection, home, passed=passed)
-    connection.execute(sa.delete(TOMBSTONE).where(TOMBSTONE.c.until <= passed))
-    if rows:
-        entry = AuditEntry(
-            at,
-            "node",
-            "system",
-            Operation.ERASE,
-            outcome="expired",
-            registry_size=home.registry.size,
-            records=tuple(RecordRef(row.alert_id, row.version) for row in rows),
-            result_count=len(rows),
-        )
-        home.audit.append(connection, [entry])
-    return len(rows)
-
-
-def forget_retained(connection: sa.Connection, home: Home, *, passed: int) -> None:
-    """Erase what was withdrawn and kept for a case file, once its own end has come."""
-    numbers = list(
-        connection.scalars(
-            sa.select(RECORD.c.record_no).where(
-                RECORD.c.status == str(RecordStatus.RETAINED),
-                RECORD.c.retain_until <= passed,
-                RECORD.c.body.is_not(None),
-            )
-        )
-    )
-    erase_content(connection, home, numbers, status=RecordStatus.ERASED)
 
 
 def drop_delivered(connection: sa.Connection, home: Home, *, at: datetime) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from mithaq.certs.errors import RegistryWithheldError, TrustError
-from mithaq.node.exchange.alarms import Evidence, raise_alarm
+from mithaq.node.exchange.alarms import CLOCK_SKEW, Evidence, raise_alarm
 from mithaq.node.exchange.calls import Call, messages
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.out_stream import Batch
@@ -75,10 +75,23 @@ class RegistryFollow:
         except TrustError as fault:
             await self._accuse(fault, checkpoint)
             raise
+        await self._check_clock(checkpoint)
         if fresh:
             logger().info(GROWN, size=self.home.registry.size)
             await self.settle()
         self.current.set()
+
+    async def _check_clock(self, checkpoint: bytes) -> None:
+        """Raise `clock skew` where our clock and the registrar's lie apart (PROTOCOL 5.8)."""
+        registry, now = self.home.registry, self.home.clock()
+        if registry.time is None or registry.time - now <= registry.policy.clock_skew_limit:
+            return
+        evidence: Evidence = {"checkpoint": checkpoint, "own_clock": now.isoformat()}
+        await self.home.database.write(
+            lambda each: raise_alarm(
+                each, self.home, CLOCK_SKEW, subject=registry.origin, evidence=evidence
+            )
+        )
 
     def _settle(self, connection: sa.Connection) -> Sequence[Batch]:
         if all(each.id != self.home.member for each in self.home.registry.members()):

@@ -18,6 +18,7 @@ from mithaq.node.exchange import housekeeping
 from mithaq.node.exchange.accepting import Answers
 from mithaq.node.exchange.answering_erasures import ErasureAnswers
 from mithaq.node.exchange.errors import DrainedError, ExchangeError, SigningHaltedError
+from mithaq.node.exchange.expiring import expire
 from mithaq.node.exchange.freeze import INTERVAL
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.late_joiner import next_chunk
@@ -28,7 +29,7 @@ from mithaq.node.exchange.publisher import PublishCall, Publisher
 from mithaq.node.exchange.reception import destroy_spent, due_announcement
 from mithaq.node.exchange.registry_follow import FollowCall, RegistryFollow
 from mithaq.node.exchange.subscriber import SubscribeCall, Subscriber
-from mithaq.node.exchange.views import check_overdue_lists
+from mithaq.node.exchange.views import check_overdue_lists, is_caught_up
 from mithaq.node.exchange.witness_client import WitnessClient
 from mithaq.node.sealing.errors import SealingError
 from mithaq.service.errors import RemoteError
@@ -158,6 +159,7 @@ class Session:
             await asyncio.sleep(WITNESS_INTERVAL_S)
 
     async def _send_freeze_lists(self) -> None:
+        since = self.home.clock()
         while True:
             at = self.home.clock()
             lists = await self.home.database.read(
@@ -168,7 +170,12 @@ class Session:
             await asyncio.sleep(INTERVAL.total_seconds())
             checked_at = self.home.clock()
             await self.home.database.write(
-                lambda each: check_overdue_lists(each, self.home, at=checked_at)  # noqa: B023
+                lambda each: check_overdue_lists(
+                    each,
+                    self.home,
+                    since=since,
+                    at=checked_at,  # noqa: B023
+                )
             )
 
     async def _announce_keys(self, stub: "exchange_pb2_grpc.RegistryServiceAsyncStub") -> None:
@@ -180,9 +187,10 @@ class Session:
                 request = exchange_pb2.SubmitEntryRequest(entry=entry)
                 await stub.SubmitEntry(request, timeout=SUBMIT_DEADLINE_S)
             await asyncio.sleep(MINUTE_S)
-            await self.home.database.write(
-                lambda each: destroy_spent(each, self.home, at=self.home.clock())
-            )
+            if await self.home.database.read(is_caught_up):
+                await self.home.database.write(
+                    lambda each: destroy_spent(each, self.home, at=self.home.clock())
+                )
 
     # --- without a connection -------------------------------------------------------
 
@@ -203,7 +211,7 @@ class Session:
         home, at = self.home, self.home.clock()
         await home.database.write(lambda each: housekeeping.check_receipts(each, home, at=at))
         await home.database.write(lambda each: housekeeping.check_erasures(each, home, at=at))
-        while await home.database.write(lambda each: housekeeping.expire(each, home, at=at)):
+        while await home.database.write(lambda each: expire(each, home, at=at)):
             await asyncio.to_thread(home.database.truncate_wal)
         await home.database.write(lambda each: housekeeping.drop_delivered(each, home, at=at))
         await home.database.write(housekeeping.drop_opened_secrets)

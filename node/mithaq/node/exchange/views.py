@@ -109,11 +109,13 @@ def _compare_head(
         _accuse(connection, home, STALE, freeze_list, subject=subject)
 
 
-def check_overdue_lists(connection: sa.Connection, home: Home, *, at: datetime) -> None:
-    """Raise `stale: sender or hub` for every sender whose newest list is too old.
+def check_overdue_lists(
+    connection: sa.Connection, home: Home, *, since: datetime, at: datetime
+) -> None:
+    """Raise `stale: sender or hub` for every sender whose newest list is missing or too old.
 
-    What an older list named and never came shows here as well. To be called while
-    connected: a node that is cut off itself knows that.
+    What an older list named and never came shows here as well. `since` is when this node
+    was connected: one that was cut off itself is told nothing by that.
     """
     senders = connection.scalars(
         sa.select(STREAM.c.sender).where(STREAM.c.own.is_(False)).distinct()
@@ -122,10 +124,12 @@ def check_overdue_lists(connection: sa.Connection, home: Home, *, at: datetime) 
     for sender in senders:
         row = newest.get(sender)
         if row is None:
+            if at - since > OVERDUE_AFTER:
+                _accuse_silent(connection, home, sender, since=since, at=at)
             continue
         freeze_list = exchange_pb2.FreezeList.FromString(row.message)
         listed_at = instant(row.at * 1000)
-        if at - listed_at > OVERDUE_AFTER:
+        if at - max(listed_at, since) > OVERDUE_AFTER:
             raise_alarm(
                 connection,
                 home,
@@ -135,6 +139,29 @@ def check_overdue_lists(connection: sa.Connection, home: Home, *, at: datetime) 
             )
         elif at - listed_at > DELIVERY_GRACE:
             _check_delivered(connection, home, freeze_list, row.message)
+
+
+def _accuse_silent(
+    connection: sa.Connection, home: Home, sender: str, *, since: datetime, at: datetime
+) -> None:
+    evidence: Evidence = {"since_ms": milliseconds(since), "checked_at_ms": milliseconds(at)}
+    raise_alarm(connection, home, STALE, subject=f"{sender}/none", evidence=evidence)
+
+
+def is_caught_up(connection: sa.Connection) -> bool:
+    """Tell whether every stream of the newest freeze lists is held and opened so far."""
+    lists = [
+        exchange_pb2.FreezeList.FromString(message)
+        for message in connection.scalars(sa.select(FREEZE.c.message))
+    ]
+    listed = {head.stream_id: head.size for each in lists for head in each.streams}
+    opened = {
+        row.stream_id: row.opened_size
+        for row in connection.execute(
+            sa.select(STREAM.c.stream_id, STREAM.c.opened_size).where(STREAM.c.own.is_(False))
+        )
+    }
+    return all(opened.get(stream_id, 0) >= size for stream_id, size in listed.items())
 
 
 def _check_delivered(
