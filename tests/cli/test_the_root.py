@@ -11,6 +11,7 @@ from grpc import StatusCode
 
 from mithaq.cli.errors import EXIT_USAGE, CliError, describe
 from mithaq.cli.main import cli, run
+from mithaq.cli.output import present
 from mithaq.service.errors import MithaqError
 
 HEAVY = ("grpc", "sqlmodel", "sqlalchemy", "cryptography", "google.protobuf", "pydantic")
@@ -87,3 +88,10 @@ def test_the_exit_code_follows_from_the_error(
 def test_version_prints_one_object_with_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["version", "--json"]) == 0
     assert '"schema": "mithaq.version/1"' in capsys.readouterr().out
+
+
+def test_what_another_state_wrote_cannot_steer_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    present("alert.show", {"name": "A\x1b[2Jl \u202ebar [red]x[/red]"}, as_json=False)
+    assert capsys.readouterr().out == "name\tA[2Jl bar [red]x[/red]\n"

@@ -4,8 +4,9 @@ import pytest
 
 from mithaq.node.records.countries import code_of, codes, state_of
 from mithaq.node.records.model import parse_record
-from mithaq.node.records.render import partial_date, place_text, plain, sheet_of
+from mithaq.node.records.render import partial_date, place_text, sheet_of
 from mithaq.node.records.synthetic import CATEGORIES, made_up_alert
+from mithaq.service.text import plain
 from mithaq.v1 import record_pb2 as wire
 from mithaq.v1 import subject_pb2 as subject
 from tests.node_records.alerts import AT, alert, chance, changed

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from mithaq.service.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +30,7 @@ json_option = click.option(
 
 def note(text: str) -> None:
     """Write a line for people to standard error."""
-    click.echo(text, err=True)
+    click.echo(plain(text), err=True)
 
 
 def instant(milliseconds: int) -> str:
@@ -62,7 +65,7 @@ def present(command: str, row: Mapping[str, Any], *, as_json: bool, title: str =
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in row.items():
-        table.add_row(name.replace("_", " "), _plain(value))
+        table.add_row(name.replace("_", " "), escape(_plain(value)))
     Console().print(table)
 
 
@@ -96,7 +99,7 @@ def _print_table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, tit
     for name in names:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*(_plain(row.get(name, "")) for name in names))
+        table.add_row(*(escape(_plain(row.get(name, ""))) for name in names))
     Console().print(table)
 
 
@@ -106,5 +109,5 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return ", ".join(str(item) for item in value)
-    return str(value)
+        return plain(", ".join(str(item) for item in value))
+    return plain(str(value))

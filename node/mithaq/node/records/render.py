@@ -5,7 +5,6 @@ handling are shown with the data they bind. Nothing here decides who may see it;
 caller has asked the agreement before it renders (DESIGN 7: again at every reading).
 """
 
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,12 +12,12 @@ from typing import Final
 
 from mithaq.agreements.categories import CATEGORIES, Category
 from mithaq.node.records.model import ParsedRecord
+from mithaq.service.text import plain
 from mithaq.v1 import record_pb2 as wire
 from mithaq.v1 import subject_pb2 as subject
 
 _UNKNOWN: Final = "unknown"
 # Embeddings, overrides and isolates; the plain marks U+200E and U+200F stay.
-_BIDI_CONTROLS: Final = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +45,6 @@ def sheet_of(record: ParsedRecord) -> Sheet:
         warnings=tuple(map(plain, _warnings(alert))),
         rows=tuple(Row(row.label, plain(row.text)) for row in _rows(alert) if row.text),
     )
-
-
-def plain(text: str) -> str:
-    """Return a text without what would steer a terminal or turn the order of letters.
-
-    A record comes from another state; an escape sequence or a bidirectional override
-    in it could hide a warning from the officer who reads it.
-    """
-    return "".join(char for char in text if not _steers(char))
-
-
-def _steers(char: str) -> bool:
-    return unicodedata.category(char) in {"Cc", "Cs"} or char in _BIDI_CONTROLS
 
 
 def partial_date(date: subject.PartialDate) -> str:
