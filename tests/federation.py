@@ -83,7 +83,7 @@ class Federation:
     authority: Authority
     registry: Registry
     leaves: list[bytes]
-    agencies: dict[str, Agency] = field(default_factory=dict)
+    agencies: dict[str, Agency] = field(default_factory=dict[str, Agency])
     hub: HubParty | None = None
 
     @classmethod

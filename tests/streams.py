@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from mithaq.hub.batch import run_message
 from mithaq.ledger.checkpoint import sign_checkpoint
 from mithaq.ledger.entry import Own, pack_own
+from mithaq.ledger.instants import day_from, minute_of
 from mithaq.ledger.kinds import EntryKind, Priority, StreamRole, WithdrawReason, WithdrawScope
 from mithaq.ledger.stream import FIRST_PUT, Run, Slot, StreamState
-from mithaq.ledger.terms import EpochReader, Opening, Terms, day_from, encode_terms, minute_of
+from mithaq.ledger.terms import EpochReader, Opening, Terms, encode_terms
 from mithaq.v1 import exchange_pb2
 from tests.federation import Federation
 

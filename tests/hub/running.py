@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,7 +44,7 @@ class RunningHub:
     federation: Federation
     folder: Path
     hub: Hub
-    channels: list[grpc.aio.Channel] = field(default_factory=list)
+    channels: list[grpc.aio.Channel] = field(default_factory=list[grpc.aio.Channel])
 
     @property
     def address(self) -> str:
@@ -229,7 +229,7 @@ def prepare(
 
 
 @asynccontextmanager
-async def running(federation: Federation, config: HubConfig) -> AsyncIterator[RunningHub]:
+async def running(federation: Federation, config: HubConfig) -> AsyncGenerator[RunningHub]:
     """Run a hub while the block lasts."""
     hub = await Hub.start(config)
     this = RunningHub(federation, config.directory, hub)

@@ -104,7 +104,7 @@ async def status(hub: RunningHub) -> hub_pb2.GetHubStatusResponse:
     return answer
 
 
-def operator(hub: RunningHub) -> hub_pb2_grpc.HubServiceStub:
+def operator(hub: RunningHub) -> "hub_pb2_grpc.HubServiceAsyncStub":
     """Return a stub of the operator's own API."""
     profile = read_profile(hub.folder / OPERATOR)
     tls = TlsMaterial(profile.key, profile.certificate, profile.server_ca)

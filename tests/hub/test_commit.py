@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from mithaq.hub import tables
 from mithaq.hub.batch import parse_batch
-from mithaq.hub.committer import Accepted
+from mithaq.hub.committer import Accepted, Work
 from mithaq.hub.errors import (
     BodyMismatchError,
     RootMismatchError,
@@ -38,6 +38,7 @@ from mithaq.store.log_store import check_log
 from mithaq.v1 import exchange_pb2
 from tests.federation import Federation, now
 from tests.hub.core import Core
+from tests.hub.test_tables import OWN_TABLES
 from tests.streams import StreamWriter, open_terms
 
 SENDER, READER, OTHER = "eg-moi", "tn-dgsn", "int-iom"
@@ -56,9 +57,8 @@ def rows(core: Core) -> dict[str, int]:
 
     def count(connection: sa.Connection) -> dict[str, int]:
         return {
-            name: connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
-            for name, table in vars(tables).items()
-            if isinstance(table, sa.Table)
+            name: connection.scalar(sa.select(sa.func.count()).select_from(sa.table(name))) or 0
+            for name in OWN_TABLES
         }
 
     return core.database.read_sync(count)
@@ -86,7 +86,7 @@ class TestEveryTransaction:
     def test_many_batches_of_many_streams_go_into_one_transaction(self, core_of_each: Core) -> None:
         core = core_of_each
         writers = [opened(core, ordinal=each) for each in range(3)]
-        works = []
+        works: list[Work] = []
         for _ in range(3):
             for writer in writers:
                 writer.put(5)

@@ -292,7 +292,7 @@ async def test_a_member_outside_the_audience_sees_nothing_of_a_stream(hub: Runni
     await sender.publish(writer)
     assert await outsider.silence() == []
     stub = exchange_pb2_grpc.PublishServiceStub(hub.node(OTHER))
-    faults = []
+    faults: list[object] = []
     for stream_id in (writer.stream_id, bytes(32)):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.ReadOwn(exchange_pb2.ReadOwnRequest(stream_id=stream_id, count=1))

@@ -64,7 +64,7 @@ def request_of(federation: Federation, member: str = NEWCOMER) -> bytes:
     )
 
 
-async def ask(stub: exchange_pb2_grpc.EnrolmentServiceStub, request: bytes) -> str:
+async def ask(stub: "exchange_pb2_grpc.EnrolmentServiceAsyncStub", request: bytes) -> str:
     """Return the code with which a request is refused; empty if it was taken."""
     try:
         await stub.RequestEnrolment(exchange_pb2.RequestEnrolmentRequest(request=request))

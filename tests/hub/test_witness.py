@@ -38,7 +38,7 @@ def note(hub: RunningHub, size: int, *, leaves: list[bytes] = LEAVES, origin: st
     return sign_checkpoint(checkpoint, ed25519=log.ed25519, mldsa=log.mldsa, at=datetime.now(UTC))
 
 
-def witness(hub: RunningHub, member: str = MEMBER) -> exchange_pb2_grpc.WitnessServiceStub:
+def witness(hub: RunningHub, member: str = MEMBER) -> "exchange_pb2_grpc.WitnessServiceAsyncStub":
     return exchange_pb2_grpc.WitnessServiceStub(hub.node(member))
 
 
@@ -46,7 +46,7 @@ async def add(
     hub: RunningHub, size: int, *, old_size: int = 0, checkpoint: bytes = b""
 ) -> exchange_pb2.AddCheckpointResponse:
     proof = consistency_proof(TileMap(LEAVES), old_size, size) if old_size else []
-    return await witness(hub).AddCheckpoint(  # type: ignore[no-any-return]
+    return await witness(hub).AddCheckpoint(
         exchange_pb2.AddCheckpointRequest(
             old_size=old_size, proof=proof, checkpoint=checkpoint or note(hub, size)
         )

@@ -81,15 +81,15 @@ class OpenedEpoch:
 class Gains:
     """What the entries of a batch ask to be kept, gathered run by run."""
 
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list[Refusal])
     # By sequence.
-    bodies: list[tuple[int, bytes]] = field(default_factory=list)
+    bodies: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
     body_bytes: int = 0
-    spans: list[BodySpan] = field(default_factory=list)
-    epochs: list[OpenedEpoch] = field(default_factory=list)
+    spans: list[BodySpan] = field(default_factory=list[BodySpan])
+    epochs: list[OpenedEpoch] = field(default_factory=list[OpenedEpoch])
     # (target, sequence) of next versions, (sequence, target) of withdrawals.
-    versions: list[tuple[int, int]] = field(default_factory=list)
-    withdrawals: list[tuple[int, int]] = field(default_factory=list)
+    versions: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    withdrawals: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,10 +66,10 @@ def transact(rules: CommitRules, connection: sa.Connection, works: Sequence[Work
 
 @dataclass(slots=True)
 class _Staged:
-    streams: dict[int, HeldStream] = field(default_factory=dict)
-    numbers: dict[bytes, int] = field(default_factory=dict)
-    opened: Counter[str] = field(default_factory=Counter)
-    stored: Counter[int] = field(default_factory=Counter)
+    streams: dict[int, HeldStream] = field(default_factory=dict[int, HeldStream])
+    numbers: dict[bytes, int] = field(default_factory=dict[bytes, int])
+    opened: Counter[str] = field(default_factory=Counter[str])
+    stored: Counter[int] = field(default_factory=Counter[int])
 
 
 class Transaction:

@@ -57,11 +57,11 @@ class HubContext:
     clock: Callable[[], datetime]
     keys: SigningPair = field(repr=False)
     # Senders whose oldest waiting body is older than the limit; set by the sweeper.
-    overdue_senders: set[str] = field(default_factory=set)
+    overdue_senders: set[str] = field(default_factory=set[str])
     # Whether bodies were erased that the write-ahead log may still hold.
     erased: bool = False
     # Members that follow the registry now.
-    following: Counter[str] = field(default_factory=Counter)
+    following: Counter[str] = field(default_factory=Counter[str])
 
     @property
     def federation(self) -> str:

@@ -37,7 +37,7 @@ class RegistrarDesk:
     limits: HubLimits
     # Rung when something new waits, or a node has verified more.
     news: News = field(default_factory=News)
-    verified: dict[str, int] = field(default_factory=dict)
+    verified: dict[str, int] = field(default_factory=dict[str, int])
 
     def load(self, connection: sa.Connection) -> None:
         """Learn who has verified how much, from the database."""

@@ -59,9 +59,9 @@ class Listener:
 
     member: str
     news: asyncio.Event = field(default_factory=asyncio.Event)
-    streams: set[int] = field(default_factory=set)
+    streams: set[int] = field(default_factory=set[int])
     # Senders whose freeze list for this member is new.
-    freezes: set[str] = field(default_factory=set)
+    freezes: set[str] = field(default_factory=set[str])
 
     def touch(self, log_no: int) -> None:
         """Note that a stream has news, and wake up."""
@@ -84,12 +84,12 @@ class Listener:
 class Changes:
     """What a transaction has made true."""
 
-    streams: Mapping[int, HeldStream] = field(default_factory=dict)
+    streams: Mapping[int, HeldStream] = field(default_factory=dict[int, HeldStream])
     receipts: tuple[HeldReceipt, ...] = ()
     # (sender, reader) of newer freeze lists.
     freezes: tuple[tuple[str, str], ...] = ()
     # By how much the bodies kept for a stream's readers have grown or shrunk, in bytes.
-    stored: Mapping[int, int] = field(default_factory=dict)
+    stored: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
 class Directory:

@@ -58,14 +58,14 @@ class _Withdrawal:
 class Staging:
     """Rows by table, in the order in which they have to be written."""
 
-    streams: list[Row] = field(default_factory=list)
-    audiences: list[Row] = field(default_factory=list)
-    bodies: list[tuple[int, int, bytes]] = field(default_factory=list)
-    body_runs: list[Row] = field(default_factory=list)
-    epochs: list[Row] = field(default_factory=list)
-    versions: list[Row] = field(default_factory=list)
-    omissions: list[Row] = field(default_factory=list)
-    withdrawals: list[_Withdrawal] = field(default_factory=list)
+    streams: list[Row] = field(default_factory=list[Row])
+    audiences: list[Row] = field(default_factory=list[Row])
+    bodies: list[tuple[int, int, bytes]] = field(default_factory=list[tuple[int, int, bytes]])
+    body_runs: list[Row] = field(default_factory=list[Row])
+    epochs: list[Row] = field(default_factory=list[Row])
+    versions: list[Row] = field(default_factory=list[Row])
+    omissions: list[Row] = field(default_factory=list[Row])
+    withdrawals: list[_Withdrawal] = field(default_factory=list[_Withdrawal])
 
     def open_stream(self, log_no: int, state: StreamState, *, at: int) -> None:
         """Keep a new stream and its audience."""

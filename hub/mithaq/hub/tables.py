@@ -16,7 +16,7 @@ from mithaq.store.tables import SERIAL, number, octets, table_of
 class HubStream(SQLModel, table=True):
     """A stream: who discloses under which agreement; its readers are rows of HubAudience."""
 
-    __tablename__ = "hub_stream"
+    __tablename__ = "hub_stream"  # pyright: ignore[reportAssignmentType]
 
     log_no: int = Field(sa_column=number(key=True))
     stream_id: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
@@ -33,7 +33,7 @@ class HubStream(SQLModel, table=True):
 class HubAudience(SQLModel, table=True):
     """One member of a stream's audience."""
 
-    __tablename__ = "hub_audience"
+    __tablename__ = "hub_audience"  # pyright: ignore[reportAssignmentType]
 
     log_no: int = Field(sa_column=number(key=True))
     member: str = Field(primary_key=True, index=True)
@@ -42,7 +42,7 @@ class HubAudience(SQLModel, table=True):
 class HubBatch(SQLModel, table=True):
     """A size at which the sender signed and the hub cosigned: where readers can sign, too."""
 
-    __tablename__ = "hub_batch"
+    __tablename__ = "hub_batch"  # pyright: ignore[reportAssignmentType]
 
     log_no: int = Field(sa_column=number(key=True))
     size: int = Field(sa_column=number(key=True))
@@ -63,7 +63,7 @@ class HubBatch(SQLModel, table=True):
 class HubBody(SQLModel, table=True):
     """A sealed body, until every entitled reader has opened it or it is withdrawn."""
 
-    __tablename__ = "hub_body"
+    __tablename__ = "hub_body"  # pyright: ignore[reportAssignmentType]
     __table_args__ = ({"sqlite_with_rowid": False},)
 
     log_no: int = Field(sa_column=number(key=True))
@@ -74,7 +74,7 @@ class HubBody(SQLModel, table=True):
 class HubBodyRun(SQLModel, table=True):
     """Consecutive entries of one epoch and expiry that have bodies."""
 
-    __tablename__ = "hub_body_run"
+    __tablename__ = "hub_body_run"  # pyright: ignore[reportAssignmentType]
 
     log_no: int = Field(sa_column=number(key=True))
     first_sequence: int = Field(sa_column=number(key=True))
@@ -88,7 +88,7 @@ class HubBodyRun(SQLModel, table=True):
 class HubEpoch(SQLModel, table=True):
     """The readers of an epoch, sorted and separated by blanks; empty for a refused EPOCH."""
 
-    __tablename__ = "hub_epoch"
+    __tablename__ = "hub_epoch"  # pyright: ignore[reportAssignmentType]
 
     log_no: int = Field(sa_column=number(key=True))
     epoch: int = Field(sa_column=number(key=True))
@@ -99,7 +99,7 @@ class HubEpoch(SQLModel, table=True):
 class HubVersion(SQLModel, table=True):
     """A PUT that is the next version of an earlier one."""
 
-    __tablename__ = "hub_version"
+    __tablename__ = "hub_version"  # pyright: ignore[reportAssignmentType]
 
     log_no: int = Field(sa_column=number(key=True))
     target: int = Field(sa_column=number(key=True))
@@ -109,7 +109,7 @@ class HubVersion(SQLModel, table=True):
 class HubOmission(SQLModel, table=True):
     """A body that no reader will get, and why (PROTOCOL 5.4)."""
 
-    __tablename__ = "hub_omission"
+    __tablename__ = "hub_omission"  # pyright: ignore[reportAssignmentType]
 
     log_no: int = Field(sa_column=number(key=True))
     sequence: int = Field(sa_column=number(key=True))
@@ -120,7 +120,7 @@ class HubOmission(SQLModel, table=True):
 class HubReceipt(SQLModel, table=True):
     """A reader's newest receipt of each role; receipts are cumulative."""
 
-    __tablename__ = "hub_receipt"
+    __tablename__ = "hub_receipt"  # pyright: ignore[reportAssignmentType]
 
     log_no: int = Field(sa_column=number(key=True))
     reader: str = Field(primary_key=True)
@@ -136,7 +136,7 @@ class HubReceipt(SQLModel, table=True):
 class HubReaderRefusal(SQLModel, table=True):
     """A reader's signed list of what it refused; goes back to the sender."""
 
-    __tablename__ = "hub_reader_refusal"
+    __tablename__ = "hub_reader_refusal"  # pyright: ignore[reportAssignmentType]
 
     serial: int | None = Field(default=None, sa_column=Column(SERIAL, primary_key=True))
     log_no: int = Field(sa_column=number(index=True))
@@ -149,7 +149,7 @@ class HubReaderRefusal(SQLModel, table=True):
 class HubFreeze(SQLModel, table=True):
     """A sender's newest timed list of what it keeps for a reader (PROTOCOL 5.7)."""
 
-    __tablename__ = "hub_freeze"
+    __tablename__ = "hub_freeze"  # pyright: ignore[reportAssignmentType]
 
     sender: str = Field(primary_key=True)
     reader: str = Field(primary_key=True, index=True)
@@ -160,7 +160,7 @@ class HubFreeze(SQLModel, table=True):
 class HubQuota(SQLModel, table=True):
     """How many records a sender has disclosed under a clause on a day (UTC)."""
 
-    __tablename__ = "hub_quota"
+    __tablename__ = "hub_quota"  # pyright: ignore[reportAssignmentType]
 
     agreement_id: str = Field(primary_key=True)
     clause_id: str = Field(primary_key=True)
@@ -173,7 +173,7 @@ class HubQuota(SQLModel, table=True):
 class HubSubmission(SQLModel, table=True):
     """A registry entry that waits for the registrar."""
 
-    __tablename__ = "hub_submission"
+    __tablename__ = "hub_submission"  # pyright: ignore[reportAssignmentType]
 
     serial: int | None = Field(default=None, sa_column=Column(SERIAL, primary_key=True))
     body_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
@@ -185,7 +185,7 @@ class HubSubmission(SQLModel, table=True):
 class HubEnrolment(SQLModel, table=True):
     """A request to be enrolled, and what became of it."""
 
-    __tablename__ = "hub_enrolment"
+    __tablename__ = "hub_enrolment"  # pyright: ignore[reportAssignmentType]
 
     serial: int | None = Field(default=None, sa_column=Column(SERIAL, primary_key=True))
     request_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
@@ -200,7 +200,7 @@ class HubEnrolment(SQLModel, table=True):
 class HubVerified(SQLModel, table=True):
     """How far a principal says that it has verified the registry."""
 
-    __tablename__ = "hub_verified"
+    __tablename__ = "hub_verified"  # pyright: ignore[reportAssignmentType]
 
     member: str = Field(primary_key=True)
     size: int = Field(sa_column=number())
@@ -209,7 +209,7 @@ class HubVerified(SQLModel, table=True):
 class HubEvidence(SQLModel, table=True):
     """An alarm and the file of signed messages that proves it (PROTOCOL 6)."""
 
-    __tablename__ = "hub_evidence"
+    __tablename__ = "hub_evidence"  # pyright: ignore[reportAssignmentType]
 
     serial: int | None = Field(default=None, sa_column=Column(SERIAL, primary_key=True))
     # SHA-256 of the evidence: the same one is kept once, however often it comes.
