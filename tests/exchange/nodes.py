@@ -75,7 +75,7 @@ class Node:
         database = open_database(self.url or f"sqlite:///{self.folder / 'node.db'}")
         migrations.upgrade(database, MIGRATIONS)
         agency = self.federation.agencies[self.member]
-        trust = database.write_sync(lambda each: self._trust(each))
+        trust = database.write_sync(self._trust)
         audit = database.write_sync(
             lambda each: AuditLog.open(each, federation=self.federation.name, party=self.member)
         )
@@ -148,7 +148,7 @@ class Node:
     async def until_counted(self, table: str, where: str = "1=1", *, count: int = 1) -> None:
         """Return when a table has so many rows."""
         async with asyncio.timeout(WAIT_S):
-            while await self.count(table, where) < count:
+            while await self.count(table, where) < count:  # noqa: ASYNC110 - rows don't tell
                 await asyncio.sleep(0.02)
 
     async def count(self, table: str, where: str = "1=1") -> int:

@@ -114,9 +114,7 @@ async def test_a_hit_report_goes_to_the_issuer_alone(exchange: Exchange) -> None
     assert await tunis.count("node_hit", "status = 'confirmed'") == 1
 
 
-async def test_nodes_that_start_again_go_on_where_they_were(
-    exchange: Exchange, tmp_path: Path
-) -> None:
+async def test_nodes_that_start_again_go_on_where_they_were(exchange: Exchange) -> None:
     hub, cairo = exchange.hub, exchange.cairo
     await cairo.issue()
     await exchange.tunis.until_counted("node_record", "status = 'live'")
