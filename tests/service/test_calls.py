@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from mithaq.service.errors import MithaqError, RemoteError, from_rpc_error
 from mithaq.service.identity import current_call
 from mithaq.service.server import drain_and_stop
+from mithaq.service.tls import channel_credentials_without_certificate
 from mithaq.store.errors import DiskFullError
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc, local_pb2, local_pb2_grpc
 from tests.federation import Federation
@@ -83,6 +84,18 @@ class TestIdentity:
             assert await health_of(channel) == health_pb2.HealthCheckResponse.SERVING
 
 
+class TestWithoutACertificate:
+    """A server that asks for none, with an interceptor that wants one."""
+
+    async def test_a_call_without_a_certificate_is_refused(self, federation: Federation) -> None:
+        async with running(federation, asks_for_certificate=False) as wire:
+            credentials = channel_credentials_without_certificate(federation.hub_tls().roots)
+            async with grpc.aio.secure_channel(f"127.0.0.1:{wire.port}", credentials) as channel:
+                stub = exchange_pb2_grpc.PublishServiceStub(channel)
+                error = await refused(stub.ListHeads(HEADS))
+        assert error.code == "MQ-IDENTITY-MISSING"
+
+
 class TestEnds:
     """How a call may end."""
 
@@ -141,6 +154,12 @@ class TestEnds:
             await call.read()
         assert from_rpc_error(caught.value).code == "MQ-TEST"
         await eventually(lambda: wire.counted("Publish", "ABORTED") == 1)
+
+    async def test_a_servicer_may_abort_by_itself(self, wire: Wire) -> None:
+        wire.publish.own_abort = True
+        error = await refused(wire.stub().ListHeads(HEADS))
+        assert error.code == "MQ-OWN"
+        await eventually(lambda: wire.counted("ListHeads", "NOT_FOUND") == 1)
 
     async def test_a_peer_that_goes_away_is_counted_as_cancelled(self, wire: Wire) -> None:
         call = wire.stub().Publish()

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from mithaq.service.channel import open_channel
-from mithaq.service.errors import MithaqError
+from mithaq.service.errors import MithaqError, abort
 from mithaq.service.identity import (
     KEY_EXCHANGE_GROUP,
     Draining,
@@ -41,6 +41,7 @@ class Publish(exchange_pb2_grpc.PublishServiceServicer):
     def __init__(self, federation: Federation) -> None:
         self.lookup = federation.registry.by_tls_fingerprint
         self.failure: BaseException | None = None
+        self.own_abort = False
         self.seen: list[str] = []
         self.groups: list[bytes] = []
 
@@ -51,6 +52,9 @@ class Publish(exchange_pb2_grpc.PublishServiceServicer):
         """Note the caller, or fail."""
         self.seen.append(peer_principal(context, self.lookup).member)
         self.groups += context.auth_context()[KEY_EXCHANGE_GROUP]
+        if self.own_abort:
+            own = MithaqError(code="MQ-OWN", grpc_status=grpc.StatusCode.NOT_FOUND)
+            await abort(context, own)
         if self.failure is not None:
             raise self.failure
         return exchange_pb2.ListHeadsResponse()
@@ -177,6 +181,7 @@ async def running(
     *,
     material: Callable[[], TlsMaterial] | None = None,
     identified: bool = True,
+    asks_for_certificate: bool | None = None,
 ) -> AsyncGenerator[Wire]:
     """Run a hub-like server on a free port until the block ends."""
     live, metrics, publish = LiveCalls(), CollectorRegistry(), Publish(federation)
@@ -186,7 +191,8 @@ async def running(
     exchange_pb2_grpc.add_PublishServiceServicer_to_server(publish, server)
     server.add_generic_rpc_handlers(handlers())
     add_health_and_reflection(server, [PUBLISH])
-    credentials = server_credentials(material or federation.hub_tls, client_certificates=identified)
+    asks = identified if asks_for_certificate is None else asks_for_certificate
+    credentials = server_credentials(material or federation.hub_tls, client_certificates=asks)
     port = bind(server, "127.0.0.1:0", credentials)
     await server.start()
     wire = Wire(federation, server, port, live, metrics, publish)

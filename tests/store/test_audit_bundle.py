@@ -8,19 +8,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mithaq.certs.errors import GenesisMismatchError
 from mithaq.certs.keys import SigningPair
 from mithaq.ledger.checkpoint import Checkpoint, sign_checkpoint
 from mithaq.ledger.cosignature import Role
 from mithaq.ledger.tree import Frontier
 from mithaq.store import audit_export
 from mithaq.store.audit import AuditLog, root_at
-from mithaq.store.audit_bundle import BundleKeys, Witness, sign_bundle, verify_bundle
+from mithaq.store.audit_bundle import (
+    BundleKeys,
+    Witness,
+    registry_of,
+    sign_bundle,
+    verify_bundle,
+)
 from mithaq.store.audit_entry import Operation
 from mithaq.store.audit_export import Signed, export_bundle, stream_evidence
 from mithaq.store.audit_wire import Bundle, Side, SignedBytes, StreamEvidence, decode_bundle
 from mithaq.store.engine import Database
 from mithaq.store.errors import BundleInvalidError, LogRangeError
 from mithaq.store.log_store import append, create_log, set_checkpoint
+from mithaq.store.registry_store import RegistryStore
 from mithaq.v1 import audit_pb2
 from tests.federation import Federation
 from tests.store.bundles import (
@@ -64,6 +72,17 @@ def test_a_bundle_is_told_from_one_without_witnesses(federation: Federation) -> 
     sender, _ = both_ends(federation)
     alone = sign_bundle(replace(sender.bundle(), cosignatures=()), sender.agency.log)
     assert verify_bundle(alone, BundleKeys.of(federation.registry)).witnesses == ()
+
+
+def store_registry(database: Database, federation: Federation) -> None:
+    """Keep the federation's registry as a node does."""
+    store = database.write_sync(
+        lambda c: RegistryStore.found(
+            c, genesis_leaf=federation.leaves[0], genesis_hash=federation.pin
+        )
+    )
+    note = federation.checkpoint()
+    database.write_sync(lambda c: store.extend(c, federation.leaves[1:], note))
 
 
 def signed_by(federation: Federation, origin: str, entries: tuple[bytes, ...]) -> bytes:
@@ -167,15 +186,50 @@ def test_every_flipped_byte_of_the_file_is_found(
         verify_bundle(bytes(data), BundleKeys.of(federation.registry))
 
 
-def test_an_instant_beyond_the_calendar_is_found(federation: Federation) -> None:
-    sender, _ = both_ends(federation, size=3)
-    message = audit_pb2.AuditBundle.FromString(SignedBytes.from_bytes(sender.signed()).bundle)
+def no_instant(message: audit_pb2.AuditBundle) -> bytes:
     message.exported_at_us = 2**63 - 1
-    data = message.SerializeToString(deterministic=True)
+    return message.SerializeToString(deterministic=True)
+
+
+def receipt_of_another_stream(message: audit_pb2.AuditBundle) -> bytes:
+    message.streams[0].receipts[0].stream_id = bytes(32)
+    return message.SerializeToString(deterministic=True)
+
+
+def unknown_field(message: audit_pb2.AuditBundle) -> bytes:
+    # Field 99, varint 1.
+    return message.SerializeToString(deterministic=True) + bytes([0x98, 0x06, 0x01])
+
+
+@pytest.mark.parametrize(
+    ("spell", "reason"),
+    [
+        (no_instant, "9999"),
+        (receipt_of_another_stream, "another stream"),
+        (unknown_field, "one spelling"),
+    ],
+)
+def test_what_only_bytes_can_say_is_found_though_its_owner_signed_it(
+    federation: Federation, spell: Callable[[audit_pb2.AuditBundle], bytes], reason: str
+) -> None:
+    sender, _ = both_ends(federation, size=3)
+    data = spell(audit_pb2.AuditBundle.FromString(SignedBytes.from_bytes(sender.signed()).bundle))
     signature = sender.agency.log.sign(b"mithaq/audit-bundle/v1" + data)
     file = SignedBytes(data, signature.ed25519, signature.mldsa44).to_bytes()
-    with pytest.raises(BundleInvalidError, match="9999"):
+    with pytest.raises(BundleInvalidError, match=reason):
         verify_bundle(file, BundleKeys.of(federation.registry))
+
+
+def test_a_bundle_beyond_its_limit_is_not_read(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, _ = both_ends(federation, size=3)
+    data = sender.signed()
+    monkeypatch.setattr("mithaq.store.audit_bundle.BUNDLE_SIZE_BYTES_MAX", len(data))
+    verify_bundle(data, BundleKeys.of(federation.registry))
+    monkeypatch.setattr("mithaq.store.audit_bundle.BUNDLE_SIZE_BYTES_MAX", len(data) - 1)
+    with pytest.raises(BundleInvalidError, match="at most"):
+        verify_bundle(data, BundleKeys.of(federation.registry))
 
 
 @given(st.binary(max_size=300))
@@ -289,6 +343,20 @@ class TestEveryExport:
         )
         with pytest.raises(LogRangeError):
             self.export(database, federation, empty)
+
+    def test_an_auditor_who_knows_the_pin_needs_nothing_but_the_file(
+        self, database: Database, federation: Federation, log: AuditLog
+    ) -> None:
+        data = self.export(database, federation, log)
+        with pytest.raises(BundleInvalidError, match="no registry"):
+            registry_of(data, pinned_root_hash=federation.pin)
+        store_registry(database, federation)
+        data = self.export(database, federation, log)
+        registry = registry_of(data, pinned_root_hash=federation.pin)
+        assert registry.root == federation.registry.root
+        assert verify_bundle(data, BundleKeys.of(registry)).is_whole
+        with pytest.raises(GenesisMismatchError):
+            registry_of(data, pinned_root_hash=bytes(32))
 
     def test_a_streams_evidence_comes_from_its_tiles(
         self, database: Database, federation: Federation, log: AuditLog

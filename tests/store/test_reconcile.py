@@ -101,6 +101,13 @@ def test_a_disclosure_without_a_receipt_is_listed(federation: Federation) -> Non
     assert not result.agrees
 
 
+@pytest.mark.parametrize("operation", [Operation.ISSUE, Operation.ALTER])
+def test_an_issuers_act_is_its_disclosure(federation: Federation, operation: Operation) -> None:
+    sender, reader = both_ends(federation)
+    sender.entries = [act(operation, range(2, 20))]
+    assert reconcile(sender.verified(), reader.verified()).agrees
+
+
 def test_a_receipt_that_only_the_reader_shows_counts(federation: Federation) -> None:
     sender, reader = both_ends(federation)
     sender.receipts = []

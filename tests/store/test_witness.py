@@ -98,6 +98,10 @@ class TestEveryWitness:
         with pytest.raises(WitnessConflictError) as caught:
             cosign(database, OTHER.offer(5, old_size=3))
         assert caught.value.known_size == 3
+        assert caught.value.alarm == "witness conflict"
+        last = database.read_sync(lambda c: WITNESS.last(c, ORIGIN))
+        assert last is not None
+        assert caught.value.known_note == last.note
         assert known_size(database) == 3
 
     def test_a_log_that_became_shorter_is_refused(self, database: Database) -> None:

@@ -21,7 +21,6 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 # Names as sqlite3 reports them; the extended names begin with the primary one.
 SQLITE_FAILURES: tuple[tuple[str, type[StoreError]], ...] = (
     ("SQLITE_FULL", DiskFullError),
-    ("SQLITE_IOERR_WRITE", DiskFullError),
     ("SQLITE_BUSY", StoreBusyError),
     ("SQLITE_LOCKED", StoreBusyError),
     ("SQLITE_CORRUPT", StoreDamagedError),
