@@ -117,11 +117,11 @@ def check_overdue_lists(
     What an older list named and never came shows here as well. `since` is when this node
     was connected: one that was cut off itself is told nothing by that.
     """
-    senders = connection.scalars(
-        sa.select(STREAM.c.sender).where(STREAM.c.own.is_(False)).distinct()
-    ).all()
     newest = {row.sender: row for row in connection.execute(sa.select(FREEZE))}
-    for sender in senders:
+    senders = set(
+        connection.scalars(sa.select(STREAM.c.sender).where(STREAM.c.own.is_(False)).distinct())
+    )
+    for sender in sorted(senders | newest.keys()):
         row = newest.get(sender)
         if row is None:
             if at - since > OVERDUE_AFTER:
