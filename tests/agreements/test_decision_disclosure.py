@@ -128,6 +128,17 @@ def test_a_refusal_names_the_clause_that_came_nearest() -> None:
     assert (decision.reason, decision.clause_ids) == (Reason.RETENTION_TOO_LONG, ("C3",))
 
 
+def test_of_clauses_that_came_as_near_the_first_is_named() -> None:
+    fields = frozenset({RecordField.ACTION})
+    decision = disclose(agreed(permit("C7", fields=fields), permit("C3", fields=fields)))
+    assert decision.clause_ids == ("C7",)
+
+
+def test_the_first_obstacle_of_a_clause_is_the_reason() -> None:
+    strict = permit(fields=frozenset({RecordField.ACTION}), retention_days_max=1)
+    assert disclose(agreed(strict)).reason is Reason.FIELD_NOT_GRANTED
+
+
 def test_all_clauses_that_permit_are_named() -> None:
     assert disclose(agreed(permit("C1"), permit("C2"))).clause_ids == ("C1", "C2")
 
@@ -264,6 +275,7 @@ def test_a_gate_opens_for_an_offence_that_is_assessed_grave_and_not_excluded() -
     [
         (FACTS, Reason.OFFENCE_UNKNOWN),
         (offence(months=None), Reason.OFFENCE_UNKNOWN),
+        (facts(max_sentence_months=120), Reason.OFFENCE_UNKNOWN),
         (offence(OffenceClass.POLITICAL), Reason.OFFENCE_EXCLUDED),
         (offence(months=11), Reason.SENTENCE_TOO_SHORT),
         (offence(assurances=True), Reason.NOT_DUALLY_CRIMINAL),
@@ -469,6 +481,28 @@ def test_a_clause_that_refuses_leaves_alone_what_it_does_not_name(
 )
 def test_a_refusal_by_age_applies_to_an_unknown_age(rule: MinorsRule) -> None:
     decision = disclose(agreed(permit(), refusal(minors=rule)), UNKNOWN)
+    assert decision.reason is Reason.FORBIDDEN_BY_CLAUSE
+
+
+def test_a_refusal_of_children_for_other_than_protection_leaves_protection_alone() -> None:
+    missing = facts(
+        category=Category.MISSING_LOCATE,
+        subject_age=SubjectAge.CHILD,
+        purposes=frozenset({Purpose.MISSING_PERSONS}),
+    )
+    agreement = agreed(
+        permit(
+            categories=frozenset({Category.MISSING_LOCATE, Category.ARREST}),
+            purposes=frozenset({Purpose.MISSING_PERSONS, Purpose.ARREST_SURRENDER}),
+        ),
+        refusal(minors=MinorsRule.PROTECTION_ONLY),
+    )
+    assert disclose(agreement, missing).allowed
+    assert disclose(agreement, CHILD).reason is Reason.FORBIDDEN_BY_CLAUSE
+
+
+def test_a_refusal_without_a_gate_applies_whatever_the_offence() -> None:
+    decision = disclose(agreed(permit(), refusal()), offence())
     assert decision.reason is Reason.FORBIDDEN_BY_CLAUSE
 
 

@@ -24,6 +24,7 @@ from mithaq.agreements.vocabulary import (
     SubjectType,
 )
 from tests.agreements.samples import (
+    DAY,
     EGYPT,
     FACTS,
     IOM,
@@ -213,6 +214,15 @@ def test_a_record_is_not_passed_on_to_whom_it_excludes_nor_without_a_clause() ->
     shielded = facts(onward_consent=True, excluded=frozenset({STRANGER}))
     assert pass_on(consent, facts=shielded).reason is Reason.RECIPIENT_EXCLUDED
     assert pass_on(consent, holder=IOM).reason is Reason.NO_CLAUSE
+
+
+def test_nothing_is_passed_on_once_agreement_or_record_have_ended() -> None:
+    consent = agreed(permit(onward=OnwardTransfer.CONSENT))
+    given = facts(onward_consent=True, expires_at=NOW + DAY)
+    assert pass_on(consent, facts=given, at=NOW + DAY - TICK).allowed
+    assert pass_on(consent, facts=given, at=NOW + DAY).reason is Reason.RECORD_EXPIRED
+    ended = AgreementStatus(AgreementState.ENDED)
+    assert pass_on(consent, facts=given, status=ended).reason is Reason.AGREEMENT_ENDED
 
 
 # --- quota ------------------------------------------------------------------------

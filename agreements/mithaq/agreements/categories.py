@@ -62,60 +62,70 @@ class CategoryRule:
         return self.ages == CHILD
 
 
-F = RecordField
-P = Purpose
-T = SubjectType
-
-PERSON: Final = frozenset({T.PERSON})
+PERSON: Final = frozenset({SubjectType.PERSON})
 CHECKED: Final = frozenset(
-    {T.PERSON, T.VEHICLE, T.VESSEL, T.AIRCRAFT, T.CONTAINER, T.TRAVEL_DOCUMENT, T.PAYMENT_MEANS}
+    {
+        SubjectType.PERSON,
+        SubjectType.VEHICLE,
+        SubjectType.VESSEL,
+        SubjectType.AIRCRAFT,
+        SubjectType.CONTAINER,
+        SubjectType.TRAVEL_DOCUMENT,
+        SubjectType.PAYMENT_MEANS,
+    }
 )
 SEIZED: Final = frozenset(
     {
-        T.VEHICLE,
-        T.PLATE,
-        T.VESSEL,
-        T.ENGINE,
-        T.AIRCRAFT,
-        T.CONTAINER,
-        T.FIREARM,
-        T.EQUIPMENT,
-        T.BANKNOTE,
-        T.OBJECT,
+        SubjectType.VEHICLE,
+        SubjectType.PLATE,
+        SubjectType.VESSEL,
+        SubjectType.ENGINE,
+        SubjectType.AIRCRAFT,
+        SubjectType.CONTAINER,
+        SubjectType.FIREARM,
+        SubjectType.EQUIPMENT,
+        SubjectType.BANKNOTE,
+        SubjectType.OBJECT,
     }
 )
 ALL_AGES: Final = frozenset(SubjectAge)
 CHILD: Final = frozenset({SubjectAge.CHILD})
 ADULT: Final = frozenset({SubjectAge.ADULT})
 
-POLICING: Final = frozenset({P.BORDER_CONTROL, P.CRIMINAL_INVESTIGATION, P.COUNTER_TERRORISM})
-SURRENDER: Final = POLICING | {P.ARREST_SURRENDER, P.JUDICIAL_COOPERATION}
-MISSING: Final = frozenset(
-    {P.BORDER_CONTROL, P.MISSING_PERSONS, P.CHILD_PROTECTION, P.VICTIM_PROTECTION}
+POLICING: Final = frozenset(
+    {Purpose.BORDER_CONTROL, Purpose.CRIMINAL_INVESTIGATION, Purpose.COUNTER_TERRORISM}
 )
-CHILDREN: Final = frozenset(
-    {P.BORDER_CONTROL, P.CHILD_PROTECTION, P.MISSING_PERSONS, P.VICTIM_PROTECTION}
+SURRENDER: Final = POLICING | {Purpose.ARREST_SURRENDER, Purpose.JUDICIAL_COOPERATION}
+PROTECTION: Final = frozenset(
+    {
+        Purpose.BORDER_CONTROL,
+        Purpose.MISSING_PERSONS,
+        Purpose.CHILD_PROTECTION,
+        Purpose.VICTIM_PROTECTION,
+    }
 )
-FOREIGNERS: Final = frozenset({P.BORDER_CONTROL, P.MIGRATION_MANAGEMENT})
+FOREIGNERS: Final = frozenset({Purpose.BORDER_CONTROL, Purpose.MIGRATION_MANAGEMENT})
 
 IDENTITY: Final = frozenset(
     {
-        F.NAME,
-        F.FORMER_NAMES,
-        F.DATE_OF_BIRTH,
-        F.PLACE_OF_BIRTH,
-        F.SEX,
-        F.NATIONALITY,
-        F.NATIONAL_NUMBER,
-        F.IDENTITY_DOCUMENT,
-        F.MARKS,
-        F.MISUSED_IDENTITY,
+        RecordField.NAME,
+        RecordField.FORMER_NAMES,
+        RecordField.DATE_OF_BIRTH,
+        RecordField.PLACE_OF_BIRTH,
+        RecordField.SEX,
+        RecordField.NATIONALITY,
+        RecordField.NATIONAL_NUMBER,
+        RecordField.IDENTITY_DOCUMENT,
+        RecordField.MARKS,
+        RecordField.MISUSED_IDENTITY,
     }
 )
-BIOMETRIC: Final = frozenset({F.PHOTO, F.FINGERPRINTS, F.PALM_PRINTS, F.DNA})
-HEALTH_AND_RESCUE: Final = frozenset({F.EXPOSURE, F.PERSONS_ON_BOARD})
+BIOMETRIC: Final = frozenset(
+    {RecordField.PHOTO, RecordField.FINGERPRINTS, RecordField.PALM_PRINTS, RecordField.DNA}
+)
+HEALTH_AND_RESCUE: Final = frozenset({RecordField.EXPOSURE, RecordField.PERSONS_ON_BOARD})
 # DNA only where somebody is looked for or a body has no name (DOMAIN 3.2).
-ORDINARY_REFUSED: Final = HEALTH_AND_RESCUE | {F.DNA}
+ORDINARY_REFUSED: Final = HEALTH_AND_RESCUE | {RecordField.DNA}
 
 
 def _rule(
@@ -135,10 +145,9 @@ def _rule(
     )
 
 
-C = Category
 _TABLE: Final = (
     _rule(
-        C.ARREST,
+        Category.ARREST,
         "ARREST",
         "Arrest for surrender or extradition. If that is not possible, locate and report.",
         1826,
@@ -146,57 +155,59 @@ _TABLE: Final = (
         urgent=True,
     ),
     _rule(
-        C.MISSING_PROTECT,
+        Category.MISSING_PROTECT,
         "PROTECT_AND_INFORM",
         "Place under protection and inform the issuer.",
         1826,
-        MISSING,
+        PROTECTION,
         refused=HEALTH_AND_RESCUE,
         urgent=True,
     ),
     _rule(
-        C.MISSING_LOCATE,
+        Category.MISSING_LOCATE,
         "REPORT_WHEREABOUTS",
         "Report whereabouts. An adult's are told only with the adult's consent.",
         1826,
-        MISSING,
+        PROTECTION,
         refused=HEALTH_AND_RESCUE,
     ),
     _rule(
-        C.CHILD_ABDUCTION_RISK,
+        Category.CHILD_ABDUCTION_RISK,
         "PREVENT_TRAVEL",
         "Prevent travel, protect the child and call the child-protection authority.",
         365,
-        CHILDREN,
+        PROTECTION,
         ages=CHILD,
         urgent=True,
     ),
     _rule(
-        C.CHILD_EXPLOITATION_RISK,
+        Category.CHILD_EXPLOITATION_RISK,
         "PREVENT_TRAVEL",
         "Prevent travel, protect the child and refer it to the referral mechanism.",
         365,
-        CHILDREN,
+        PROTECTION,
         ages=CHILD,
         urgent=True,
     ),
     _rule(
-        C.VULNERABLE_ADULT_RISK,
+        Category.VULNERABLE_ADULT_RISK,
         "PREVENT_TRAVEL_WITH_CONSENT",
         "Prevent travel with the person's consent, unless the law orders otherwise.",
         365,
-        MISSING - {P.CHILD_PROTECTION},
+        PROTECTION - {Purpose.CHILD_PROTECTION},
         ages=ADULT,
     ),
     _rule(
-        C.JUDICIAL,
+        Category.JUDICIAL,
         "REPORT_RESIDENCE",
         "Report the place of residence to the issuer.",
         1095,
-        frozenset({P.BORDER_CONTROL, P.JUDICIAL_COOPERATION, P.CRIMINAL_INVESTIGATION}),
+        frozenset(
+            {Purpose.BORDER_CONTROL, Purpose.JUDICIAL_COOPERATION, Purpose.CRIMINAL_INVESTIGATION}
+        ),
     ),
     _rule(
-        C.CHECK_DISCREET,
+        Category.CHECK_DISCREET,
         "CHECK_DISCREETLY",
         "Record place, time, route, companions and objects, without being noticed.",
         365,
@@ -204,7 +215,7 @@ _TABLE: Final = (
         types=CHECKED,
     ),
     _rule(
-        C.CHECK_INQUIRY,
+        Category.CHECK_INQUIRY,
         "INTERVIEW",
         "Interview by the issuer's list of questions.",
         365,
@@ -212,7 +223,7 @@ _TABLE: Final = (
         types=CHECKED,
     ),
     _rule(
-        C.CHECK_SPECIFIC,
+        Category.CHECK_SPECIFIC,
         "SEARCH",
         "Search the person or the object, where national law allows.",
         365,
@@ -220,103 +231,109 @@ _TABLE: Final = (
         types=CHECKED,
     ),
     _rule(
-        C.INFO_SERIOUS_CRIME,
+        Category.INFO_SERIOUS_CRIME,
         "INFORM",
         "Inform the issuer. No coercive measure.",
         365,
         POLICING,
     ),
     _rule(
-        C.REFUSE_ENTRY,
+        Category.REFUSE_ENTRY,
         "REFUSE_ENTRY",
         "Refuse entry or stay.",
         1095,
         FOREIGNERS,
     ),
     _rule(
-        C.RETURN,
+        Category.RETURN,
         "REPORT_RETURN",
         "Report that the person has left as decided.",
         1095,
         FOREIGNERS,
     ),
     _rule(
-        C.OBJECT_SEIZE,
+        Category.OBJECT_SEIZE,
         "SEIZE",
         "Seize as evidence, or to hand back to the owner.",
         3652,
-        frozenset({P.BORDER_CONTROL, P.CRIMINAL_INVESTIGATION, P.PROPERTY_RECOVERY}),
+        frozenset(
+            {Purpose.BORDER_CONTROL, Purpose.CRIMINAL_INVESTIGATION, Purpose.PROPERTY_RECOVERY}
+        ),
         types=SEIZED,
     ),
     _rule(
-        C.DOC_INVALID,
+        Category.DOC_INVALID,
         "RETAIN_DOCUMENT",
         "Retain the document and check who holds it.",
         3652,
-        frozenset({P.BORDER_CONTROL, P.DOCUMENT_SECURITY, P.CRIMINAL_INVESTIGATION}),
-        types=frozenset({T.TRAVEL_DOCUMENT}),
+        frozenset(
+            {Purpose.BORDER_CONTROL, Purpose.DOCUMENT_SECURITY, Purpose.CRIMINAL_INVESTIGATION}
+        ),
+        types=frozenset({SubjectType.TRAVEL_DOCUMENT}),
     ),
     _rule(
-        C.UNKNOWN_TRACE,
+        Category.UNKNOWN_TRACE,
         "IDENTIFY",
         "Identify whose trace it is.",
         1095,
-        frozenset({P.CRIMINAL_INVESTIGATION, P.COUNTER_TERRORISM}),
-        types=frozenset({T.TRACE}),
-        refused=HEALTH_AND_RESCUE | IDENTITY | {F.DNA},
+        frozenset({Purpose.CRIMINAL_INVESTIGATION, Purpose.COUNTER_TERRORISM}),
+        types=frozenset({SubjectType.TRACE}),
+        refused=HEALTH_AND_RESCUE | IDENTITY | {RecordField.DNA},
     ),
     _rule(
-        C.UNIDENTIFIED_REMAINS,
+        Category.UNIDENTIFIED_REMAINS,
         "IDENTIFY",
         "Identify the body; tell the family through the proper channel.",
         3652,
-        frozenset({P.MISSING_PERSONS, P.VICTIM_IDENTIFICATION}),
-        types=frozenset({T.REMAINS}),
+        frozenset({Purpose.MISSING_PERSONS, Purpose.VICTIM_IDENTIFICATION}),
+        types=frozenset({SubjectType.REMAINS}),
         refused=HEALTH_AND_RESCUE,
     ),
     _rule(
-        C.UNSC_LISTED,
+        Category.UNSC_LISTED,
         "APPLY_SANCTIONS",
         "Apply the assets freeze or travel ban of the resolution.",
         3652,
-        frozenset({P.BORDER_CONTROL, P.SANCTIONS_ENFORCEMENT, P.COUNTER_TERRORISM}),
-        types=frozenset({T.PERSON, T.ENTITY}),
+        frozenset(
+            {Purpose.BORDER_CONTROL, Purpose.SANCTIONS_ENFORCEMENT, Purpose.COUNTER_TERRORISM}
+        ),
+        types=frozenset({SubjectType.PERSON, SubjectType.ENTITY}),
     ),
     _rule(
-        C.THREAT_WARNING,
+        Category.THREAT_WARNING,
         "BE_AWARE",
         "Be aware, and keep away from the danger.",
         365,
         POLICING,
-        types=frozenset({T.OBJECT, T.MODUS_OPERANDI}),
+        types=frozenset({SubjectType.OBJECT, SubjectType.MODUS_OPERANDI}),
         refused=ORDINARY_REFUSED | IDENTITY | BIOMETRIC,
         urgent=True,
     ),
     _rule(
-        C.VICTIM_REFERRAL,
+        Category.VICTIM_REFERRAL,
         "REFER_VICTIM",
         "Protect and refer. Never used against the victim.",
         365,
-        frozenset({P.VICTIM_PROTECTION, P.CHILD_PROTECTION}),
+        frozenset({Purpose.VICTIM_PROTECTION, Purpose.CHILD_PROTECTION}),
         refused=ORDINARY_REFUSED | IDENTITY | BIOMETRIC,
     ),
     _rule(
-        C.HEALTH_EVENT,
+        Category.HEALTH_EVENT,
         "TAKE_HEALTH_MEASURE",
         "Take the public-health measure. Police may not use this record.",
         30,
-        frozenset({P.PUBLIC_HEALTH}),
-        types=frozenset({T.EVENT, T.CONVEYANCE, T.CONTACT_LIST}),
-        refused=IDENTITY | BIOMETRIC | {F.PERSONS_ON_BOARD},
+        frozenset({Purpose.PUBLIC_HEALTH}),
+        types=frozenset({SubjectType.EVENT, SubjectType.CONVEYANCE, SubjectType.CONTACT_LIST}),
+        refused=IDENTITY | BIOMETRIC | {RecordField.PERSONS_ON_BOARD},
     ),
     _rule(
-        C.SAR_EVENT,
+        Category.SAR_EVENT,
         "RESCUE",
         "Rescue, or relay to the rescue coordination centre. No identities.",
         30,
-        frozenset({P.SEARCH_AND_RESCUE}),
-        types=frozenset({T.VESSEL, T.AIRCRAFT, T.POSITION}),
-        refused=IDENTITY | BIOMETRIC | {F.EXPOSURE},
+        frozenset({Purpose.SEARCH_AND_RESCUE}),
+        types=frozenset({SubjectType.VESSEL, SubjectType.AIRCRAFT, SubjectType.POSITION}),
+        refused=IDENTITY | BIOMETRIC | {RecordField.EXPOSURE},
         urgent=True,
     ),
 )

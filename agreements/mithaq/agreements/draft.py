@@ -28,33 +28,68 @@ from mithaq.agreements.vocabulary import (
     SourceGrade,
 )
 
-F = RecordField
-P = Purpose
-R = OfficerRole
-
 WHO: Final = frozenset(
-    {F.NAME, F.FORMER_NAMES, F.DATE_OF_BIRTH, F.PLACE_OF_BIRTH, F.SEX, F.NATIONALITY}
+    {
+        RecordField.NAME,
+        RecordField.FORMER_NAMES,
+        RecordField.DATE_OF_BIRTH,
+        RecordField.PLACE_OF_BIRTH,
+        RecordField.SEX,
+        RecordField.NATIONALITY,
+    }
 )
 WHY: Final = frozenset(
-    {F.REASON, F.AUTHORITY, F.DECISION_REFERENCE, F.ACTION, F.LINKS, F.MARKERS, F.FREE_TEXT}
+    {
+        RecordField.REASON,
+        RecordField.AUTHORITY,
+        RecordField.DECISION_REFERENCE,
+        RecordField.ACTION,
+        RecordField.LINKS,
+        RecordField.MARKERS,
+        RecordField.FREE_TEXT,
+    }
 )
-PAPERS: Final = frozenset({F.NATIONAL_NUMBER, F.IDENTITY_DOCUMENT, F.TRAVEL_DOCUMENT})
-THINGS: Final = frozenset({F.VEHICLE, F.VESSEL, F.AIRCRAFT, F.OBJECT})
-LOOKS: Final = frozenset({F.MARKS, F.PHOTO})
-PRINTS: Final = frozenset({F.FINGERPRINTS, F.PALM_PRINTS, F.DNA})
+PAPERS: Final = frozenset(
+    {RecordField.NATIONAL_NUMBER, RecordField.IDENTITY_DOCUMENT, RecordField.TRAVEL_DOCUMENT}
+)
+THINGS: Final = frozenset(
+    {RecordField.VEHICLE, RecordField.VESSEL, RecordField.AIRCRAFT, RecordField.OBJECT}
+)
+LOOKS: Final = frozenset({RecordField.MARKS, RecordField.PHOTO})
+PRINTS: Final = frozenset({RecordField.FINGERPRINTS, RecordField.PALM_PRINTS, RecordField.DNA})
 POLICE_FIELDS: Final = (
     WHO
     | WHY
     | PAPERS
     | THINGS
     | LOOKS
-    | {F.FINGERPRINTS, F.PALM_PRINTS, F.OFFENCE, F.WARRANT, F.MISUSED_IDENTITY, F.WHEREABOUTS}
+    | {
+        RecordField.FINGERPRINTS,
+        RecordField.PALM_PRINTS,
+        RecordField.OFFENCE,
+        RecordField.WARRANT,
+        RecordField.MISUSED_IDENTITY,
+        RecordField.WHEREABOUTS,
+    }
 )
-CARE_FIELDS: Final = WHO | WHY | PAPERS | LOOKS | {F.CASE_TYPE, F.CONTACT, F.WHEREABOUTS}
+CARE_FIELDS: Final = (
+    WHO
+    | WHY
+    | PAPERS
+    | LOOKS
+    | {RecordField.CASE_TYPE, RecordField.CONTACT, RecordField.WHEREABOUTS}
+)
 
-OFFICERS: Final = frozenset({R.FIRST_LINE, R.SECOND_LINE, R.BUREAU, R.SUPERVISOR})
-POLICE: Final = OFFICERS | {R.INVESTIGATOR, R.JUDICIAL_OFFICER}
-CARERS: Final = OFFICERS | {R.CHILD_PROTECTION, R.VICTIM_SUPPORT, R.CASE_WORKER, R.INVESTIGATOR}
+OFFICERS: Final = frozenset(
+    {OfficerRole.FIRST_LINE, OfficerRole.SECOND_LINE, OfficerRole.BUREAU, OfficerRole.SUPERVISOR}
+)
+POLICE: Final = OFFICERS | {OfficerRole.INVESTIGATOR, OfficerRole.JUDICIAL_OFFICER}
+CARERS: Final = OFFICERS | {
+    OfficerRole.CHILD_PROTECTION,
+    OfficerRole.VICTIM_SUPPORT,
+    OfficerRole.CASE_WORKER,
+    OfficerRole.INVESTIGATOR,
+}
 USABLE: Final = frozenset({Handling.H0, Handling.H1, Handling.H2})
 
 MISSING: Final = frozenset(
@@ -68,9 +103,14 @@ AT_RISK: Final = frozenset(
     }
 )
 CARE_PURPOSES: Final = frozenset(
-    {P.BORDER_CONTROL, P.MISSING_PERSONS, P.CHILD_PROTECTION, P.VICTIM_PROTECTION}
+    {
+        Purpose.BORDER_CONTROL,
+        Purpose.MISSING_PERSONS,
+        Purpose.CHILD_PROTECTION,
+        Purpose.VICTIM_PROTECTION,
+    }
 )
-MISSING_PURPOSES: Final = CARE_PURPOSES | {P.VICTIM_IDENTIFICATION}
+MISSING_PURPOSES: Final = CARE_PURPOSES | {Purpose.VICTIM_IDENTIFICATION}
 GATE: Final = OffenceGate(
     max_sentence_months_min=12,
     excluded=frozenset(
@@ -161,7 +201,7 @@ def _among_states(states: frozenset[str]) -> tuple[Clause, ...]:
             senders=states,
             categories=AT_RISK,
             purposes=CARE_PURPOSES,
-            fields=CARE_FIELDS | {F.FINGERPRINTS},
+            fields=CARE_FIELDS | {RecordField.FINGERPRINTS},
             roles=CARERS,
             days=365,
         ),
@@ -176,10 +216,10 @@ def _policing(states: frozenset[str]) -> tuple[Clause, ...]:
             senders=states,
             categories={Category.ARREST},
             purposes={
-                P.BORDER_CONTROL,
-                P.ARREST_SURRENDER,
-                P.CRIMINAL_INVESTIGATION,
-                P.COUNTER_TERRORISM,
+                Purpose.BORDER_CONTROL,
+                Purpose.ARREST_SURRENDER,
+                Purpose.CRIMINAL_INVESTIGATION,
+                Purpose.COUNTER_TERRORISM,
             },
             fields=POLICE_FIELDS,
             roles=POLICE,
@@ -193,10 +233,10 @@ def _policing(states: frozenset[str]) -> tuple[Clause, ...]:
             senders=states,
             categories={Category.DOC_INVALID, Category.OBJECT_SEIZE},
             purposes={
-                P.BORDER_CONTROL,
-                P.DOCUMENT_SECURITY,
-                P.PROPERTY_RECOVERY,
-                P.CRIMINAL_INVESTIGATION,
+                Purpose.BORDER_CONTROL,
+                Purpose.DOCUMENT_SECURITY,
+                Purpose.PROPERTY_RECOVERY,
+                Purpose.CRIMINAL_INVESTIGATION,
             },
             fields=WHO | WHY | PAPERS | THINGS,
             roles=POLICE,
@@ -207,7 +247,11 @@ def _policing(states: frozenset[str]) -> tuple[Clause, ...]:
             "Persons sought for a judicial procedure",
             senders=states,
             categories={Category.JUDICIAL},
-            purposes={P.BORDER_CONTROL, P.JUDICIAL_COOPERATION, P.CRIMINAL_INVESTIGATION},
+            purposes={
+                Purpose.BORDER_CONTROL,
+                Purpose.JUDICIAL_COOPERATION,
+                Purpose.CRIMINAL_INVESTIGATION,
+            },
             fields=POLICE_FIELDS,
             roles=POLICE,
             days=1095,
@@ -224,7 +268,11 @@ def _policing(states: frozenset[str]) -> tuple[Clause, ...]:
                 Category.INFO_SERIOUS_CRIME,
                 Category.THREAT_WARNING,
             },
-            purposes={P.BORDER_CONTROL, P.CRIMINAL_INVESTIGATION, P.COUNTER_TERRORISM},
+            purposes={
+                Purpose.BORDER_CONTROL,
+                Purpose.CRIMINAL_INVESTIGATION,
+                Purpose.COUNTER_TERRORISM,
+            },
             fields=POLICE_FIELDS,
             roles=POLICE,
             days=365,
@@ -235,7 +283,11 @@ def _policing(states: frozenset[str]) -> tuple[Clause, ...]:
             "Persons and entities listed by the Security Council",
             senders=states,
             categories={Category.UNSC_LISTED},
-            purposes={P.BORDER_CONTROL, P.SANCTIONS_ENFORCEMENT, P.COUNTER_TERRORISM},
+            purposes={
+                Purpose.BORDER_CONTROL,
+                Purpose.SANCTIONS_ENFORCEMENT,
+                Purpose.COUNTER_TERRORISM,
+            },
             fields=POLICE_FIELDS,
             roles=POLICE,
             days=3652,
