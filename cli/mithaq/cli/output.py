@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from rich.console import Console
@@ -108,6 +108,7 @@ def _plain(value: object) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        return plain(", ".join(str(item) for item in value))
+    if isinstance(value, list | tuple):
+        items = cast("Sequence[object]", value)
+        return plain(", ".join(str(item) for item in items))
     return plain(str(value))

@@ -13,7 +13,7 @@ from mithaq.service.errors import from_rpc_error
 from mithaq.service.profile import read_profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -33,7 +33,7 @@ def profile_option(function: _F) -> _F:
 
 
 @contextmanager
-def connected(folder: Path) -> Iterator[grpc.Channel]:
+def connected(folder: Path) -> Generator[grpc.Channel]:
     """Yield a channel to the profile's local API; errors leave it with code, why and fix."""
     profile = read_profile(folder)
     credentials = grpc.ssl_channel_credentials(profile.server_ca, profile.key, profile.certificate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf.json_format import MessageToDict
 
@@ -18,15 +18,19 @@ def record_fields(record: Message) -> dict[str, Any]:
 
 def _walk(path: str, value: object) -> list[tuple[str, Any]]:
     if isinstance(value, dict):
+        fields = cast("dict[str, object]", value)
         return [
             row
-            for name, inner in value.items()
-            for row in _walk(f"{path}.{name}" if path else str(name), inner)
+            for name, inner in fields.items()
+            for row in _walk(f"{path}.{name}" if path else name, inner)
         ]
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        return [
-            row
-            for number, inner in enumerate(value, start=1)
-            for row in _walk(f"{path}[{number}]", inner)
-        ]
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        if any(isinstance(item, dict) for item in items):
+            return [
+                row
+                for number, inner in enumerate(items, start=1)
+                for row in _walk(f"{path}[{number}]", inner)
+            ]
+        return [(path, items)]
     return [(path, value)]

@@ -52,7 +52,7 @@ def _serial() -> Column[int]:
 class StreamRow(SQLModel, table=True):
     """A stream, own or received. Members and purposes are sorted and separated by blanks."""
 
-    __tablename__ = "node_stream"
+    __tablename__ = "node_stream"  # pyright: ignore[reportAssignmentType]
 
     log_no: int = Field(sa_column=_number(key=True))
     stream_id: bytes = Field(sa_column=_bytes(unique=True))
@@ -74,7 +74,7 @@ class StreamRow(SQLModel, table=True):
 class EpochRow(SQLModel, table=True):
     """An epoch of a stream. The secret is wrapped, and null once it was destroyed."""
 
-    __tablename__ = "node_epoch"
+    __tablename__ = "node_epoch"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     log_no: int = Field(sa_column=_number(key=True))
@@ -93,7 +93,7 @@ class RecordRow(SQLModel, table=True):
     it is or is about. `log_no` and `sequence` say where it was received; null for own.
     """
 
-    __tablename__ = "node_record"
+    __tablename__ = "node_record"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (Index("node_record_item", "item_id", "version", "own", unique=True),)
 
     record_no: int | None = Field(default=None, sa_column=_serial())
@@ -127,7 +127,7 @@ class DisclosureRow(SQLModel, table=True):
     `first_sequence` is the sequence of the first PUT of the record in that stream.
     """
 
-    __tablename__ = "node_disclosure"
+    __tablename__ = "node_disclosure"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     log_no: int = Field(sa_column=_number(key=True))
@@ -140,7 +140,7 @@ class DisclosureRow(SQLModel, table=True):
 class OutBodyRow(SQLModel, table=True):
     """An own sealed body, until every entitled reader has opened it."""
 
-    __tablename__ = "node_out_body"
+    __tablename__ = "node_out_body"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     log_no: int = Field(sa_column=_number(key=True))
@@ -151,7 +151,7 @@ class OutBodyRow(SQLModel, table=True):
 class OwnCheckpointRow(SQLModel, table=True):
     """A signed size of an own stream that the hub has not accepted yet."""
 
-    __tablename__ = "node_own_checkpoint"
+    __tablename__ = "node_own_checkpoint"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     log_no: int = Field(sa_column=_number(key=True))
@@ -162,7 +162,7 @@ class OwnCheckpointRow(SQLModel, table=True):
 class AcceptanceRow(SQLModel, table=True):
     """The hub's cosignature over an own stream's size (PROTOCOL 5.3); append-only."""
 
-    __tablename__ = "node_acceptance"
+    __tablename__ = "node_acceptance"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     log_no: int = Field(sa_column=_number(key=True))
@@ -174,7 +174,7 @@ class AcceptanceRow(SQLModel, table=True):
 class ReceiptRow(SQLModel, table=True):
     """A reader's verified receipt (PROTOCOL 5.4, 5.5), own ones too; append-only."""
 
-    __tablename__ = "node_receipt"
+    __tablename__ = "node_receipt"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     log_no: int = Field(sa_column=_number(key=True))
@@ -191,7 +191,7 @@ class ReceiptRow(SQLModel, table=True):
 class RefusalRow(SQLModel, table=True):
     """A header whose body hub or reader would not take, and the signed list that says so."""
 
-    __tablename__ = "node_refusal"
+    __tablename__ = "node_refusal"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     log_no: int = Field(sa_column=_number(key=True))
@@ -207,7 +207,7 @@ class RefusalRow(SQLModel, table=True):
 class RefusalListRow(SQLModel, table=True):
     """The exact bytes of a signed RefusalList."""
 
-    __tablename__ = "node_refusal_list"
+    __tablename__ = "node_refusal_list"  # pyright: ignore[reportAssignmentType]
 
     list_no: int | None = Field(default=None, sa_column=_serial())
     log_no: int = Field(sa_column=_number(index=True))
@@ -218,7 +218,7 @@ class RefusalListRow(SQLModel, table=True):
 class WithdrawalRow(SQLModel, table=True):
     """A WITHDRAW of a stream, by the first PUT that it takes back."""
 
-    __tablename__ = "node_withdrawal"
+    __tablename__ = "node_withdrawal"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     log_no: int = Field(sa_column=_number(key=True))
@@ -232,7 +232,7 @@ class WithdrawalRow(SQLModel, table=True):
 class TombstoneRow(SQLModel, table=True):
     """A keyed hash of a withdrawn alert's id: versions up to this one are refused (3.6)."""
 
-    __tablename__ = "node_tombstone"
+    __tablename__ = "node_tombstone"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     key: bytes = Field(sa_column=_bytes(key=True))
@@ -243,7 +243,7 @@ class TombstoneRow(SQLModel, table=True):
 class ErasureRow(SQLModel, table=True):
     """What a reader answered to a withdrawal of ours; `asked` until it has (PROTOCOL 5.9)."""
 
-    __tablename__ = "node_erasure"
+    __tablename__ = "node_erasure"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     log_no: int = Field(sa_column=_number(key=True))
@@ -262,7 +262,7 @@ class ErasureRow(SQLModel, table=True):
 class ErasureTaskRow(SQLModel, table=True):
     """An erasure done here whose receipt has not been put into the return stream yet."""
 
-    __tablename__ = "node_erasure_task"
+    __tablename__ = "node_erasure_task"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     log_no: int = Field(sa_column=_number(key=True))
@@ -276,7 +276,7 @@ class ErasureTaskRow(SQLModel, table=True):
 class ReceptionKeyRow(SQLModel, table=True):
     """An own reception key, wrapped (PROTOCOL 4.7)."""
 
-    __tablename__ = "node_reception_key"
+    __tablename__ = "node_reception_key"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     key_id: bytes = Field(sa_column=_bytes(key=True))
@@ -291,7 +291,7 @@ class ReceptionKeyRow(SQLModel, table=True):
 class StandingRow(SQLModel, table=True):
     """Whether a member reads what we disclose under an agreement (PROTOCOL 4.8)."""
 
-    __tablename__ = "node_standing"
+    __tablename__ = "node_standing"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     agreement_id: str = Field(sa_column=_text(key=True))
@@ -305,7 +305,7 @@ class StandingRow(SQLModel, table=True):
 class WitnessedRow(SQLModel, table=True):
     """The newest cosignature of a log witness over one of our audit logs."""
 
-    __tablename__ = "node_witnessed"
+    __tablename__ = "node_witnessed"  # pyright: ignore[reportAssignmentType]
 
     origin: str = Field(sa_column=_text(key=True))
     witness: str = Field(sa_column=_text(key=True))
@@ -318,7 +318,7 @@ class WitnessedRow(SQLModel, table=True):
 class FreezeRow(SQLModel, table=True):
     """A sender's newest verified freeze list for us (PROTOCOL 5.7)."""
 
-    __tablename__ = "node_freeze"
+    __tablename__ = "node_freeze"  # pyright: ignore[reportAssignmentType]
 
     sender: str = Field(sa_column=_text(key=True))
     at: int = Field(sa_column=_number())
@@ -328,7 +328,7 @@ class FreezeRow(SQLModel, table=True):
 class AlarmRow(SQLModel, table=True):
     """An alarm of PROTOCOL 6, once per name and subject, and the file that proves it."""
 
-    __tablename__ = "node_alarm"
+    __tablename__ = "node_alarm"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (Index("node_alarm_subject", "name", "subject", unique=True),)
 
     alarm_no: int | None = Field(default=None, sa_column=_serial())
@@ -341,7 +341,7 @@ class AlarmRow(SQLModel, table=True):
 class MatchRow(SQLModel, table=True):
     """What a search found, until a person confirms or rejects it."""
 
-    __tablename__ = "node_match"
+    __tablename__ = "node_match"  # pyright: ignore[reportAssignmentType]
 
     match_id: str = Field(sa_column=_text(key=True))
     record_no: int = Field(sa_column=_number(index=True))
@@ -356,7 +356,7 @@ class MatchRow(SQLModel, table=True):
 class HitRow(SQLModel, table=True):
     """A confirmed match that was reported, or a report that came in; content in its record."""
 
-    __tablename__ = "node_hit"
+    __tablename__ = "node_hit"  # pyright: ignore[reportAssignmentType]
 
     hit_id: str = Field(sa_column=_text(key=True))
     record_no: int = Field(sa_column=_number())
@@ -374,7 +374,7 @@ class HitRow(SQLModel, table=True):
 class OfficerRow(SQLModel, table=True):
     """A person or a system with access to this node."""
 
-    __tablename__ = "node_officer"
+    __tablename__ = "node_officer"  # pyright: ignore[reportAssignmentType]
 
     user: str = Field(sa_column=_text(key=True))
     role: str = Field(sa_column=_text())
@@ -386,7 +386,7 @@ class OfficerRow(SQLModel, table=True):
 class ImportEntryRow(SQLModel, table=True):
     """An entry of an imported list, so that the next list is applied as a delta."""
 
-    __tablename__ = "node_import_entry"
+    __tablename__ = "node_import_entry"  # pyright: ignore[reportAssignmentType]
 
     format: str = Field(sa_column=_text(key=True))
     reference: str = Field(sa_column=_text(key=True))

@@ -122,9 +122,10 @@ async def _keep_linked(places: Places, office: Office) -> None:
 
 def _has_hub(office: Office) -> bool:
     try:
-        return office.log.registry.hub is not None
+        _ = office.log.registry.hub
     except UnknownMemberError:
         return False
+    return True
 
 
 def _note_failure(error: RemoteError) -> None:

@@ -16,7 +16,7 @@ from mithaq.cli.profile import connected
 from mithaq.v1 import hub_pb2, hub_pb2_grpc, local_pb2, local_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 FEDERATION: Final = "euroarab.example"
 AGREEMENT: Final = "rabat-2026"
@@ -120,7 +120,7 @@ class Stage:
             process.stop()
 
     @contextmanager
-    def alerts(self, member: str, user: str) -> Iterator[local_pb2_grpc.AlertServiceStub]:
+    def alerts(self, member: str, user: str) -> Generator[local_pb2_grpc.AlertServiceStub]:
         """Yield a client of a member's alert service."""
         with connected(self.members[member].profile(user)) as channel:
             yield local_pb2_grpc.AlertServiceStub(channel)

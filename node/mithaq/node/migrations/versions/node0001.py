@@ -5,6 +5,7 @@ Revision ID: node0001
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.operations import Operations
 
 from mithaq.store.migrations import SERIAL, shared_tables_v1
 
@@ -14,7 +15,7 @@ down_revision = None
 
 def upgrade() -> None:
     """Create the tables that hub and node share, then the node's own."""
-    shared_tables_v1(op)
+    shared_tables_v1(Operations(op.get_context()))
     _create_streams()
     _create_records()
     _create_proofs()
