@@ -8,7 +8,7 @@ gone when the join is done.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -53,7 +53,7 @@ class Asking:
     """What is asked with: the invitation, and the exact bytes of the request."""
 
     invitation: Invitation
-    request: bytes
+    request: bytes = field(repr=False)
 
     @property
     def request_hash(self) -> bytes:
@@ -134,12 +134,16 @@ def _request(
 
 
 def _duty_card(people: OfflineKeystore, federation: str, member: str) -> KeyCard:
-    if not people.exists(DUTY_KEY):
-        people.create(DUTY_KEY, Ed25519Key.generate())
-    return KeyCard.duty(federation, member, people.load_ed25519(DUTY_KEY))
+    if people.exists(DUTY_KEY):
+        return KeyCard.duty(federation, member, people.load_ed25519(DUTY_KEY))
+    key = Ed25519Key.generate()
+    people.create(DUTY_KEY, key)
+    return KeyCard.duty(federation, member, key)
 
 
 def _signatory_card(people: OfflineKeystore, federation: str, member: str, name: str) -> KeyCard:
-    if not people.exists(name):
-        people.create(name, SigningPair.generate())
-    return KeyCard.signatory(federation, member, name, people.load_pair(name))
+    if people.exists(name):
+        return KeyCard.signatory(federation, member, name, people.load_pair(name))
+    pair = SigningPair.generate()
+    people.create(name, pair)
+    return KeyCard.signatory(federation, member, name, pair)
