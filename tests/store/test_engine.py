@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mithaq.store.engine import Database, bulk_insert, open_database
+from mithaq.store.engine import Database, after_commit, bulk_insert, open_database
 from mithaq.store.errors import (
     DatabaseUrlError,
     DiskFullError,
@@ -111,6 +111,48 @@ class TestEveryDatabase:
         first.close()
         open_database(database_url, exclusive=True).close()
 
+    def test_what_waits_for_the_commit_runs_after_it_and_before_the_next_write(
+        self, database: Database
+    ) -> None:
+        seen: list[str] = []
+
+        def act(connection: sa.Connection) -> None:
+            insert(connection, b"a")
+            after_commit(connection, lambda: seen.append(f"rows {database.read_sync(count)}"))
+            seen.append("act")
+
+        database.write_sync(act)
+        database.write_sync(lambda _: seen.append("next"))
+        assert seen == ["act", "rows 1", "next"]
+
+    def test_what_waits_for_a_commit_that_fails_is_forgotten(self, database: Database) -> None:
+        seen: list[str] = []
+
+        def act(connection: sa.Connection) -> None:
+            after_commit(connection, lambda: seen.append("after"))
+            insert(connection, b"a", b"b")
+            insert(connection, b"c")
+
+        with pytest.raises(StoreConflictError):
+            database.write_sync(act)
+        assert seen == []
+
+    async def test_a_cancelled_wait_may_still_have_written(self, database: Database) -> None:
+        begun, release = threading.Event(), threading.Event()
+
+        def slow(connection: sa.Connection) -> None:
+            begun.set()
+            assert release.wait(5)
+            insert(connection, b"a")
+
+        waiting = asyncio.ensure_future(database.write(slow))
+        await asyncio.to_thread(begun.wait, 5)
+        waiting.cancel()
+        release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert await database.write(count) == 1
+
     def test_closing_twice_is_harmless(self, database_url: str) -> None:
         database = open_database(database_url)
         database.close()
@@ -204,6 +246,14 @@ class TestSqlite:
         database = open_database(f"sqlite:///{tmp_path}/absent/store.db")
         with pytest.raises(StoreUnreachableError):
             database.write_sync(lambda connection: insert(connection, b"a"))
+        database.close()
+
+    def test_the_files_are_closed_to_others(self, sqlite_url: str, tmp_path: Path) -> None:
+        database = open_database(sqlite_url, exclusive=True)
+        database.write_sync(NOTES.metadata.create_all)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        assert set(modes) == {"store.db", "store.db-wal", "store.db-shm", "store.db.lock"}
+        assert set(modes.values()) == {0o600}
         database.close()
 
     def test_sqlite_has_one_writer_thread(self, sqlite_url: str) -> None:

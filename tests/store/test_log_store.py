@@ -1,6 +1,7 @@
 """Logs on disk: what was appended comes back byte for byte, and any change shows."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
 
@@ -20,7 +21,7 @@ from mithaq.ledger.run import Run
 from mithaq.ledger.stream import StreamState, trim_overlap
 from mithaq.ledger.tree import Frontier, leaf_hash, root_of
 from mithaq.store import log_store, pages
-from mithaq.store.engine import Database
+from mithaq.store.engine import Database, open_database
 from mithaq.store.errors import (
     LogExistsError,
     LogMissingError,
@@ -59,6 +60,16 @@ def append(database: Database, log: int, leaves: list[bytes]) -> Frontier:
         return log_store.append(connection, log, leaves, hashes, before)
 
     return database.write_sync(act)
+
+
+def append_patiently(database: Database, log: int, leaf: bytes) -> None:
+    """Append a leaf, again and again while another writer was faster."""
+    while True:
+        try:
+            append(database, log, [leaf])
+        except LogMovedError:
+            continue
+        return
 
 
 class TestEveryLogStore:
@@ -158,6 +169,26 @@ class TestEveryLogStore:
         with pytest.raises(LogMovedError):
             database.write_sync(stale)
         assert database.read_sync(lambda c: log_store.check_log(c, log)).size == 3
+
+    def test_writers_of_two_processes_take_turns_and_lose_nothing(
+        self, database: Database, database_url: str
+    ) -> None:
+        log, other = make_log(database), open_database(database_url)
+
+        def add(to: Database, word: str) -> None:
+            for number in range(20):
+                append_patiently(to, log, f"{word} {number}".encode())
+
+        with ThreadPoolExecutor(2) as both:
+            for done in [both.submit(add, database, "one"), both.submit(add, other, "two")]:
+                done.result(30)
+        other.close()
+        assert database.read_sync(lambda c: log_store.check_log(c, log)).size == 40
+        leaves = database.read_sync(lambda c: log_store.read_leaves(c, log, 0, 40))
+        assert len(set(leaves)) == 40
+        assert [leaf for leaf in leaves if leaf.startswith(b"one")] == [
+            b"one %d" % number for number in range(20)
+        ]
 
     def test_an_append_of_nothing_is_a_mistake(self, database: Database) -> None:
         log = make_log(database)

@@ -54,7 +54,10 @@ class Database:
         return self._writer.dialect.name == "sqlite"
 
     async def write(self, act: Callable[[sa.Connection], T]) -> T:
-        """Run `act` in one durable transaction; raise StoreError with nothing written."""
+        """Run `act` in one durable transaction; raise StoreError with nothing written.
+
+        Cancelling the wait does not undo what was begun: it may yet become durable.
+        """
         return await asyncio.wrap_future(self._submit_write(act))
 
     def write_sync(self, act: Callable[[sa.Connection], T]) -> T:
@@ -175,6 +178,7 @@ def open_database(
     if address.get_backend_name() == "sqlite":
         if writer_threads != 1:
             raise DatabaseUrlError("SQLite has one writer: writer_threads must be 1")
+        _create_closed(Path(address.database or ""))
         engines = (
             _sqlite_engine(address, 1, write=True),
             _sqlite_engine(address, readers, write=False),
@@ -270,6 +274,12 @@ def _postgresql_engine(address: sa.URL, size: int, *, write: bool) -> sa.Engine:
     if write:
         return engine
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def _create_closed(path: Path) -> None:
+    # SQLite would create it readable for all; its log files take the mode of this one.
+    if path.parent.is_dir():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _lock_file(path: Path) -> Callable[[], None]:
