@@ -1,4 +1,5 @@
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,15 @@ async def house(federation: Federation, tmp_path: Path) -> AsyncIterator[House]:
             if role is not Role.ADMINISTRATOR:
                 await served.admit(user, role)
         yield served
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Return a source of ports of the loopback that were free a moment ago."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find

@@ -71,6 +71,8 @@ class House:
     config: NodeConfig
     clock: Clock = field(default_factory=Clock)
     running: Running | None = None
+    # Where another process serves it, if one does.
+    port: int = 0
 
     @property
     def home(self) -> Home:
@@ -98,13 +100,13 @@ class House:
 
     @asynccontextmanager
     async def as_user(self, user: str) -> AsyncIterator[grpc.aio.Channel]:
-        assert self.running is not None
+        port = self.running.local_port if self.running is not None else self.port
         profile = self.profile(user)
         credentials = grpc.ssl_channel_credentials(
             profile.server_ca, profile.key, profile.certificate
         )
         options = [("grpc.ssl_target_name_override", profile.server_name)]
-        address = f"127.0.0.1:{self.running.local_port}"
+        address = f"127.0.0.1:{port}"
         async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
             yield channel
 
@@ -214,6 +216,7 @@ def settle(
     *,
     hub_address: str = NOWHERE,
     limits: NodeLimits | None = None,
+    database: str = "",
 ) -> House:
     """Make the work folder of a member that has been enrolled, without a network."""
     agency = federation.agencies[member]
@@ -227,6 +230,7 @@ def settle(
         hub_address=hub_address,
         local_listen="127.0.0.1:0",
         metrics_port=0,
+        database=database,
         limits=limits or NodeLimits(),
     )
     approval = Approval(
