@@ -63,6 +63,11 @@ def test_lists_are_written_with_commas_or_as_json(text: str, hosts: list[str]) -
     assert load(Settings, environment=environment).value.hub.hosts == hosts
 
 
+def test_a_list_that_is_no_json_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"env MITHAQ_HUB__HOSTS: hub\.hosts"):
+        load(Settings, environment={"MITHAQ_NAME": "x", "MITHAQ_HUB__HOSTS": "[a"})
+
+
 def test_a_misspelt_setting_names_its_place_and_the_nearest(file: Path) -> None:
     file.write_text('name = "hub"\n[hub]\nprot = 1\n')
     with pytest.raises(ConfigError, match=r"hub.toml:3: there is no setting hub.prot; .*hub.port"):

@@ -9,7 +9,6 @@ from enum import Enum
 from typing import cast
 
 import pytest
-import structlog
 
 from mithaq.service.logging import (
     DROPPED,
@@ -20,6 +19,7 @@ from mithaq.service.logging import (
     describe_exception,
     logger,
     safe,
+    silence,
 )
 
 TESTED = declare("tested event", "stream", "count", "at_time")
@@ -39,7 +39,7 @@ def out() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     configure("test", stream=stream)
     yield stream
-    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+    silence()
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
 
@@ -128,6 +128,7 @@ def test_levels_below_the_one_set_are_not_written(out: io.StringIO) -> None:
 
 
 def test_before_it_is_configured_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    silence()
     logger().error(TESTED, stream="ab12")
     assert capsys.readouterr() == ("", "")
 

@@ -134,5 +134,9 @@ class LibraryHandler(logging.Handler):
         )
 
 
-# Until a process configures its log there is none: structlog's own default prints everything.
-structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+def silence() -> None:
+    """Write no log, until `configure` says where to: structlog's own default prints everything."""
+    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+
+
+silence()
