@@ -120,6 +120,13 @@ def test_no_clause_no_flow() -> None:
     assert disclose(agreement, other).clause_ids == ()
 
 
+def test_who_is_named_by_no_clause_learns_which_clause_grants_it_to_others() -> None:
+    agreement = agreed()
+    granted = disclose(agreement)
+    assert granted.allowed
+    assert disclose(agreement, recipient=IOM).clause_ids == granted.clause_ids
+
+
 def test_a_refusal_names_the_clause_that_came_nearest() -> None:
     near = permit("C2", fields=frozenset({RecordField.ACTION}))
     nearer = permit("C3", retention_days_max=1)

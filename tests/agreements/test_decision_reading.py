@@ -123,6 +123,7 @@ def test_the_clause_that_came_nearest_is_named() -> None:
     assert (decision.reason, decision.clause_ids) == (Reason.ROLE_NOT_GRANTED, ("C2",))
     both = agreed(permit("C1"), permit("C2"))
     assert read(both).clause_ids == ("C1", "C2")
+    assert read(both, role=OfficerRole.CASE_WORKER).clause_ids == ("C1",)
 
 
 def test_a_refusal_can_close_records_to_a_role_or_for_a_purpose() -> None:
@@ -175,6 +176,16 @@ def test_a_search_needs_a_clause_with_the_role_and_the_purpose() -> None:
     assert search(purpose=Purpose.PUBLIC_HEALTH).reason is Reason.ROLE_NOT_GRANTED
     assert search(searcher=EGYPT).reason is Reason.ROLE_NOT_GRANTED
     assert not search(agreed(refusal(), permit(recipients=frozenset({IOM})))).allowed
+
+
+def test_a_clause_that_refuses_a_role_does_not_let_it_search() -> None:
+    refusing = refusal(
+        recipients=frozenset({TUNISIA}),
+        purposes=frozenset({Purpose.BORDER_CONTROL}),
+        roles=frozenset({OfficerRole.CASE_WORKER}),
+    )
+    decision = search(agreed(permit(), refusing), role=OfficerRole.CASE_WORKER)
+    assert decision.reason is Reason.ROLE_NOT_GRANTED
 
 
 def test_only_a_party_that_stays_searches_and_only_while_the_agreement_is_in_force() -> None:
