@@ -1,7 +1,21 @@
+import hashlib
+import json
 import os
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
+import cryptography_vectors
 import pytest
+from cryptography.hazmat.bindings._rust import openssl
+from cryptography.hazmat.primitives.hpke import (
+    AEAD,
+    KDF,
+    KEM,
+    MLKEM768X25519PrivateKey,
+    MLKEM768X25519PublicKey,
+    Suite,
+)
 
 from mithaq.certs.keys import ReceptionKey
 from mithaq.ledger.commitment import epoch_commitment, epoch_info
@@ -139,10 +153,36 @@ def test_the_info_of_a_wrap_is_that_of_the_protocol() -> None:
 
 
 def test_the_suite_is_the_post_quantum_one() -> None:
-    assert len(SUITE.encrypt(b"", _recipient(), b"")) == 1088 + 32 + 16
+    recipient = MLKEM768X25519PublicKey(TUNIS.mlkem768.public_key(), TUNIS.x25519.public_key())
+    # enc is an ML-KEM-768 ciphertext and an X25519 key; then comes the tag alone.
+    assert len(SUITE.encrypt(b"", recipient, b"")) == 1088 + 32 + 16
 
 
-def _recipient() -> object:
-    from cryptography.hazmat.primitives.hpke import MLKEM768X25519PublicKey  # noqa: PLC0415
+def test_the_public_vector_of_the_kem_opens_with_our_reception_key() -> None:
+    # PyPI cryptography_vectors, HPKE/hpke-pq-test-vectors.json: KEM 0x647a (ML-KEM-768 with
+    # X25519), HKDF-SHA256. It has an associated data and ChaCha20, which our suite has not,
+    # so what it proves is the KEM, the key schedule and the order of our key's two halves.
+    vector = next(
+        each for each in load_vectors() if (each["kem_id"], each["kdf_id"]) == (0x647A, 1)
+    )
+    seeds = hashlib.shake_256(bytes.fromhex(vector["skRm"])).digest(96)
+    key = ReceptionKey.from_bytes(seeds)
+    assert key.public.hex() == vector["pkRm"]
+    private = MLKEM768X25519PrivateKey(key.mlkem768, key.x25519)
+    suite = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
+    first = vector["encryptions"][0]
+    opened = openssl.hpke._decrypt_with_aad(
+        suite,
+        bytes.fromhex(vector["enc"] + first["ct"]),
+        private,
+        bytes.fromhex(vector["info"]),
+        bytes.fromhex(first["aad"]),
+    )
+    assert opened.hex() == first["pt"]
 
-    return MLKEM768X25519PublicKey(TUNIS.mlkem768.public_key(), TUNIS.x25519.public_key())
+
+def load_vectors() -> list[dict[str, Any]]:
+    folder = Path(cryptography_vectors.__file__).parent
+    text = (folder / "HPKE" / "hpke-pq-test-vectors.json").read_text()
+    vectors: list[dict[str, Any]] = json.loads(text)
+    return vectors
