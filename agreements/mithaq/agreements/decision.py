@@ -31,7 +31,7 @@ from mithaq.agreements.grant import (
 from mithaq.agreements.header import Header, judge
 from mithaq.agreements.reason import Decision, Reason, allowed, refused
 from mithaq.agreements.status import AgreementStatus
-from mithaq.agreements.terms import Agreement
+from mithaq.agreements.terms import Agreement, ClauseRows
 from mithaq.agreements.vocabulary import (
     COMPATIBLE_PURPOSES,
     ROLES_WITHOUT_RECORDS,
@@ -78,9 +78,7 @@ def decide_disclosure(
     if reason is not None:
         return refused(reason)
     rows = agreement.rows(sender, facts.category)
-    return _by_clauses(
-        rows.permits.get(recipient, ()), rows.denies.get(recipient, ()), facts, created
-    )
+    return _by_clauses(rows, recipient, facts, created)
 
 
 def decide_audience(
@@ -118,7 +116,7 @@ def decide_audience(
         # Rows with the same clauses are one tuple (``terms``).
         key = id(permits), id(denies)
         if key not in known:
-            known[key] = _by_clauses(permits, denies, facts, created)
+            known[key] = _by_clauses(rows, recipient, facts, created)
         decisions[recipient] = known[key]
     return decisions
 
@@ -131,17 +129,20 @@ def _unfit(
     )
 
 
-def _by_clauses(
-    permits: Iterable[Clause], denies: Iterable[Clause], facts: Facts, created_at: datetime
-) -> Decision:
+def _by_clauses(rows: ClauseRows, recipient: str, facts: Facts, created_at: datetime) -> Decision:
     forbidding = [
         clause.id
-        for clause in denies
+        for clause in rows.denies.get(recipient, ())
         # A refusal that names roles is about reading.
         if not clause.roles and forbids(clause, facts, facts.purposes)
     ]
     if forbidding:
         return refused(Reason.FORBIDDEN_BY_CLAUSE, *forbidding)
+    permits = rows.permits.get(recipient, ())
+    if not permits:
+        # Named, so that whoever is refused can read which clause grants it to others.
+        near = dict.fromkeys(each.id for others in rows.permits.values() for each in others)
+        return refused(Reason.NO_CLAUSE, *near)
     return _granted(permits, facts, created_at)
 
 
