@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -114,14 +114,14 @@ class Node:
         self.home.database.close()
 
     @asynccontextmanager
-    async def connected(self, hub: RunningHub) -> AsyncIterator["Node"]:
+    async def connected(self, hub: RunningHub) -> AsyncGenerator["Node"]:
         """Run a session with a hub while the block lasts."""
         async with self.session_to(lambda: hub.address):
             await self.until(lambda: self.session.connected)
             yield self
 
     @asynccontextmanager
-    async def session_to(self, address: Callable[[], str]) -> AsyncIterator["Node"]:
+    async def session_to(self, address: Callable[[], str]) -> AsyncGenerator["Node"]:
         """Run a session that dials an address, whether or not anybody answers there."""
         tls = self.federation.node_tls(self.member)
         self.session = Session(

@@ -32,7 +32,7 @@ from tests.federation import Federation, now
 class Desk(Node):
     """A node without a session: acts are done and what they bring about is looked at."""
 
-    batches: list[Batch] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list[Batch])
 
     def learn(self, *, fresh: bool = True) -> list[Batch]:
         """Replay the registry as it is now, and do what follows from it."""

@@ -2,10 +2,12 @@ import hashlib
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mithaq.ledger.commitment import Padded, pad, record_commitment
+from mithaq.ledger.commitment import Padded, content_info, pad, record_commitment
 from mithaq.ledger.errors import CommitmentMismatchError, PaddingError
 from mithaq.node.sealing.body import ContentKey, SealedBody, salt_for
 from mithaq.node.sealing.errors import BodyMismatchError, BodyUnopenableError
@@ -14,6 +16,7 @@ STREAM = bytes(range(32))
 SECRET = bytes(range(32, 64))
 SALT = bytes(range(64, 96))
 NONCE = bytes(range(12))
+PADDED = pad(SALT, b"a record")
 
 
 def key(*, stream_id: bytes = STREAM, epoch: int = 1, secret: bytes = SECRET) -> ContentKey:
@@ -93,18 +96,17 @@ def test_one_ciphertext_under_two_keys_opens_to_one_text_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "plaintext",
     [
-        lambda plain: plain[:-1] + b"\x01",
-        lambda plain: plain + bytes(1024),
-        lambda plain: plain[:32] + b"\xff\xff\xff\xff" + plain[36:],
+        PADDED[:-1] + b"\x01",
+        PADDED + bytes(1024),
+        PADDED[:32] + b"\xff\xff\xff\xff" + PADDED[36:],
     ],
     ids=["not zeros", "too long", "length beyond the end"],
 )
-def test_a_plaintext_that_is_padded_otherwise_is_refused(spoil: object) -> None:
-    assert callable(spoil)
-    plaintext = spoil(pad(SALT, b"a record"))
-    aead: AESGCM = key()._aead
+def test_a_plaintext_that_is_padded_otherwise_is_refused(plaintext: bytes) -> None:
+    content_key = HKDF(SHA256(), 32, None, content_info(STREAM, 1)).derive(SECRET)
+    aead = AESGCM(content_key)
     body = NONCE + aead.encrypt(NONCE, plaintext, STREAM + (7).to_bytes(8, "big"))
     forged = SealedBody(body, hashlib.sha256(body).digest(), record_commitment(plaintext))
     with pytest.raises(PaddingError):

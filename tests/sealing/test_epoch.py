@@ -171,7 +171,7 @@ def test_the_public_vector_of_the_kem_opens_with_our_reception_key() -> None:
     private = MLKEM768X25519PrivateKey(key.mlkem768, key.x25519)
     suite = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
     first = vector["encryptions"][0]
-    opened = openssl.hpke._decrypt_with_aad(
+    opened = openssl.hpke._decrypt_with_aad(  # pyright: ignore[reportPrivateUsage]
         suite,
         bytes.fromhex(vector["enc"] + first["ct"]),
         private,

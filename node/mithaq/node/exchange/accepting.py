@@ -49,8 +49,10 @@ _REFUSED = (LedgerError, ExchangeError, TrustError)
 class Answers:
     """Answers that came since the last transaction."""
 
-    acceptances: list[exchange_pb2.Acceptance] = field(default_factory=list)
-    receipts: list[exchange_pb2.Receipt] = field(default_factory=list)
+    acceptances: list[exchange_pb2.Acceptance] = field(
+        default_factory=list[exchange_pb2.Acceptance]
+    )
+    receipts: list[exchange_pb2.Receipt] = field(default_factory=list[exchange_pb2.Receipt])
 
     def __bool__(self) -> bool:
         return bool(self.acceptances or self.receipts)
@@ -90,7 +92,7 @@ class _Desk:
     connection: sa.Connection
     home: Home
     at: datetime
-    faults: list[Exception] = field(default_factory=list)
+    faults: list[Exception] = field(default_factory=list[Exception])
 
     def attempt(self, take: Callable[[M], None], message: M) -> None:
         """Take one answer; what is wrong with it is noted and harms no other."""

@@ -60,7 +60,9 @@ class Home:
     clock: Clock
     random: Randomness = field(repr=False)
     # When we last signed with ML-DSA-44, by stream and role; what the rows say, remembered.
-    signed_daily: dict[tuple[int, Role], datetime] = field(default_factory=dict)
+    signed_daily: dict[tuple[int, Role], datetime] = field(
+        default_factory=dict[tuple[int, Role], datetime]
+    )
 
     @property
     def registry(self) -> Registry:

@@ -7,7 +7,7 @@ and in one transaction with whatever they bring about.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -92,7 +92,7 @@ def known(connection: sa.Connection, stream: InStream) -> Known:
     return Known(
         state,
         log_store.kind_at(connection, log_no),
-        lambda start, end: log_store.leaf_hashes_at(connection, log_no, start, end),
+        partial(log_store.leaf_hashes_at, connection, log_no),
     )
 
 

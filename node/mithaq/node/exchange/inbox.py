@@ -58,9 +58,9 @@ class ArrivedHeaders:
 class Held:
     """What a transaction held: receipts to send, pieces that wait, streams that failed."""
 
-    receipts: list[Receipt] = field(default_factory=list)
-    waiting: list[ArrivedHeaders] = field(default_factory=list)
-    failed: dict[bytes, Exception] = field(default_factory=dict)
+    receipts: list[Receipt] = field(default_factory=list[Receipt])
+    waiting: list[ArrivedHeaders] = field(default_factory=list[ArrivedHeaders])
+    failed: dict[bytes, Exception] = field(default_factory=dict[bytes, Exception])
     # Whether content was erased for a withdrawal: the write-ahead log still holds it.
     erased: bool = False
 

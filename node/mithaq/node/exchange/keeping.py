@@ -66,14 +66,14 @@ class Keeper:
     home: Home
     stream: InStream
     at: datetime
-    refused: list[Refused] = field(default_factory=list)
-    _rows: list[dict[str, Any]] = field(default_factory=list)
-    _placed: list[dict[str, Any]] = field(default_factory=list)
-    _hits: list[dict[str, Any]] = field(default_factory=list)
-    _indexed: dict[int, ParsedRecord] = field(default_factory=dict)
-    _forgotten: list[int] = field(default_factory=list)
-    _superseded: list[int] = field(default_factory=list)
-    _told: list[RecordRef] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list[Refused])
+    _rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _placed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _hits: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _indexed: dict[int, ParsedRecord] = field(default_factory=dict[int, ParsedRecord])
+    _forgotten: list[int] = field(default_factory=list[int])
+    _superseded: list[int] = field(default_factory=list[int])
+    _told: list[RecordRef] = field(default_factory=list[RecordRef])
     _next_record_no: int = 0
 
     def keep_all(self, results: Sequence[Opened | Refused]) -> None:

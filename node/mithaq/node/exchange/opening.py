@@ -69,8 +69,8 @@ class Opener:
     stream: InStream
     reception: Mapping[bytes, ReceptionKey]
     at: datetime
-    _keys: dict[int, ContentKey | None] = field(default_factory=dict)
-    _verdicts: dict[Terms, str | None] = field(default_factory=dict)
+    _keys: dict[int, ContentKey | None] = field(default_factory=dict[int, ContentKey | None])
+    _verdicts: dict[Terms, str | None] = field(default_factory=dict[Terms, str | None])
 
     def open_all(self, delivered: Sequence[Delivered]) -> list[Opened | Refused]:
         """Return what each body holds; entries left out with proof have no part in it."""

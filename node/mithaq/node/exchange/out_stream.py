@@ -101,8 +101,8 @@ class Posting:
     """What shall be said in one own stream, in one transaction."""
 
     stream: OwnStream
-    puts: list[PutDraft] = field(default_factory=list)
-    withdrawals: list[WithdrawDraft] = field(default_factory=list)
+    puts: list[PutDraft] = field(default_factory=list[PutDraft])
+    withdrawals: list[WithdrawDraft] = field(default_factory=list[WithdrawDraft])
     # Closing: the successor's id, or None for an end without one.
     closing: bool = False
     successor: bytes | None = None

@@ -77,7 +77,7 @@ class Outbox:
     written: Callable[[Sequence[Batch]], None]
     # Set when somebody else may hold our log key: nothing is signed any more (PROTOCOL 1.5).
     halted: bool = False
-    _waiting: deque[_Waiting] = field(default_factory=deque)
+    _waiting: deque[_Waiting] = field(default_factory=deque[_Waiting])
     _flushing: "asyncio.Task[None] | None" = None
 
     async def issue(self, items: Sequence[IssueItem]) -> list[ActResult | Refusal]:

@@ -43,7 +43,7 @@ class _Progress:
     sent_size: int
     accepted_size: int
     # In flight: the sizes that batches end at, and what each weighs.
-    in_flight: dict[int, int] = field(default_factory=dict)
+    in_flight: dict[int, int] = field(default_factory=dict[int, int])
     # The hub would not take it on this connection.
     is_rejected: bool = False
 
@@ -53,13 +53,13 @@ class Publisher:
     """Sends own streams on whatever connection there is."""
 
     home: Home
-    _progress: dict[int, _Progress] = field(default_factory=dict)
-    _by_id: dict[bytes, int] = field(default_factory=dict)
+    _progress: dict[int, _Progress] = field(default_factory=dict[int, _Progress])
+    _by_id: dict[bytes, int] = field(default_factory=dict[bytes, int])
     _fresh: Fresh = field(default_factory=Fresh)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
     _answers: Answers = field(default_factory=Answers)
-    _lists: list[exchange_pb2.FreezeList] = field(default_factory=list)
+    _lists: list[exchange_pb2.FreezeList] = field(default_factory=list[exchange_pb2.FreezeList])
     _pause_s: float = 0.0
 
     def offer(self, batches: Sequence[Batch]) -> None:

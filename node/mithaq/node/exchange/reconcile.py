@@ -7,6 +7,7 @@ single case. The one rule: running it again changes nothing.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -29,6 +30,8 @@ from mithaq.node.exchange.out_stream import (
     post,
 )
 
+NOBODY: Final[frozenset[str]] = frozenset()
+
 
 def reconcile(connection: sa.Connection, home: Home, *, at: datetime) -> list[Batch]:
     """Open, continue and close own streams; return the batches that tell the hub."""
@@ -40,7 +43,7 @@ def reconcile(connection: sa.Connection, home: Home, *, at: datetime) -> list[Ba
         in_force = not_in_force(agreement, standing.status, at) is None
         if in_force:
             batches += _reconcile_streams(connection, home, standing, agreement, at=at)
-        able = _able_readers(home, standing, agreement, at=at) if in_force else frozenset()
+        able = _able_readers(home, standing, agreement, at=at) if in_force else NOBODY
         _reconcile_readers(connection, home, agreement, able=able)
     return batches
 

@@ -136,8 +136,12 @@ class Routes:
     connection: sa.Connection
     home: Home
     at: datetime
-    _streams: dict[str, list[tuple[OwnStream, frozenset[str]]]] = field(default_factory=dict)
-    _chosen: dict[tuple[str, frozenset[str]], tuple[OwnStream, ...]] = field(default_factory=dict)
+    _streams: dict[str, list[tuple[OwnStream, frozenset[str]]]] = field(
+        default_factory=dict[str, list[tuple[OwnStream, frozenset[str]]]]
+    )
+    _chosen: dict[tuple[str, frozenset[str]], tuple[OwnStream, ...]] = field(
+        default_factory=dict[tuple[str, frozenset[str]], tuple[OwnStream, ...]]
+    )
 
     def reach(self, share: Share) -> tuple[OwnStream, ...]:
         """Return streams that together reach exactly those of the recipients who may read now.
@@ -155,7 +159,7 @@ class Routes:
         found = self._chosen.get((agreement_id, recipients))
         if found is None:
             streams = self.readable(agreement_id, status)
-            able = frozenset().union(*(readers for _, readers in streams))
+            able = {reader for _, readers in streams for reader in readers}
             found = choose(streams, recipients & able)
             self._chosen[agreement_id, recipients] = found
         return found

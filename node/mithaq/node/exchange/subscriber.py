@@ -57,10 +57,12 @@ SubscribeCall = Call[exchange_pb2.SubscribeRequest, exchange_pb2.SubscribeRespon
 class _Arrived:
     """What came since the last transaction, in order within its kind."""
 
-    headers: list[ArrivedHeaders] = field(default_factory=list)
-    bodies: list[ArrivedBodies] = field(default_factory=list)
-    views: list[exchange_pb2.Views] = field(default_factory=list)
-    freeze_lists: list[exchange_pb2.FreezeList] = field(default_factory=list)
+    headers: list[ArrivedHeaders] = field(default_factory=list[ArrivedHeaders])
+    bodies: list[ArrivedBodies] = field(default_factory=list[ArrivedBodies])
+    views: list[exchange_pb2.Views] = field(default_factory=list[exchange_pb2.Views])
+    freeze_lists: list[exchange_pb2.FreezeList] = field(
+        default_factory=list[exchange_pb2.FreezeList]
+    )
 
 
 class _Taken(NamedTuple):
@@ -83,8 +85,8 @@ class Subscriber:
     # What waits for the registry or for headers; kept across transactions, not connections.
     _arrived: _Arrived = field(default_factory=_Arrived)
     _waiting: _Arrived = field(default_factory=_Arrived)
-    _waiting_since: dict[bytes, datetime] = field(default_factory=dict)
-    _failed: set[bytes] = field(default_factory=set)
+    _waiting_since: dict[bytes, datetime] = field(default_factory=dict[bytes, datetime])
+    _failed: set[bytes] = field(default_factory=set[bytes])
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def nudge(self) -> None:

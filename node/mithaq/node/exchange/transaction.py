@@ -34,9 +34,11 @@ class Transaction:
     at: datetime
     routes: Routes = field(init=False)
     erased: bool = False
-    _rows: list[dict[str, Any]] = field(default_factory=list)
-    _indexed: list[tuple[int, ParsedRecord]] = field(default_factory=list)
-    _postings: dict[int, tuple[Posting, AgreementStatus]] = field(default_factory=dict)
+    _rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _indexed: list[tuple[int, ParsedRecord]] = field(default_factory=list[tuple[int, ParsedRecord]])
+    _postings: dict[int, tuple[Posting, AgreementStatus]] = field(
+        default_factory=dict[int, tuple[Posting, AgreementStatus]]
+    )
     _next_record_no: int = 0
 
     def __post_init__(self) -> None:

@@ -54,9 +54,9 @@ class OpenedReceipt(NamedTuple):
 class Unsealed:
     """What a transaction opened: receipts to send, pieces that wait, streams that failed."""
 
-    receipts: list[OpenedReceipt] = field(default_factory=list)
-    waiting: list[ArrivedBodies] = field(default_factory=list)
-    failed: dict[bytes, Exception] = field(default_factory=dict)
+    receipts: list[OpenedReceipt] = field(default_factory=list[OpenedReceipt])
+    waiting: list[ArrivedBodies] = field(default_factory=list[ArrivedBodies])
+    failed: dict[bytes, Exception] = field(default_factory=dict[bytes, Exception])
 
 
 def open_bodies(
