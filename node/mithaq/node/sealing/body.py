@@ -30,6 +30,11 @@ _CONTENT_KEY_SIZE_BYTES: Final = 32
 _SALT: Final = hashlib.sha256(b"mithaq/salt/v1")
 
 
+def sha256(data: bytes) -> bytes:
+    """Return the hash that a header names a body by."""
+    return hashlib.sha256(data).digest()
+
+
 class SealedBody(NamedTuple):
     """A body and the two 32-byte hashes that its header carries."""
 
@@ -70,7 +75,7 @@ class ContentKey:
         """
         plaintext = pad(salt, record)
         body = nonce + self._aead.encrypt(nonce, plaintext, body_aad(self._stream_id, sequence))
-        return SealedBody(body, hashlib.sha256(body).digest(), record_commitment(plaintext))
+        return SealedBody(body, sha256(body), record_commitment(plaintext))
 
     def open(self, sequence: int, body: bytes, *, body_hash: bytes, commitment: bytes) -> Padded:
         """Return salt and record of the body that the header at this place names.
@@ -82,7 +87,7 @@ class ContentKey:
             CommitmentMismatchError: not the plaintext that the header commits to.
 
         """
-        if hashlib.sha256(body).digest() != body_hash:
+        if sha256(body) != body_hash:
             raise BodyMismatchError("a body has not the hash that its header names")
         nonce, sealed = body[:NONCE_SIZE_BYTES], body[NONCE_SIZE_BYTES:]
         try:
