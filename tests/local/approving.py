@@ -10,7 +10,6 @@ from mithaq.certs.enrolment import (
 )
 from mithaq.certs.invitation import Invitation, new_secret
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
-
 from tests.federation import Federation, now
 from tests.hub.running import Pump, RunningHub
 

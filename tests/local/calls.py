@@ -4,11 +4,11 @@ from typing import Any
 
 import grpc
 import sqlalchemy as sa
+
 from mithaq.service.errors import from_rpc_error
 from mithaq.store.audit import AuditFilter
 from mithaq.store.audit_entry import AuditEntry, Operation
 from mithaq.v1 import local_pb2_grpc
-
 from tests.local.house import House
 
 DEADLINE_S = 20

@@ -3,8 +3,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from mithaq.node.local.access import Role
 
+from mithaq.node.local.access import Role
 from tests.federation import Federation, standard_federation
 from tests.local.house import House, settle
 

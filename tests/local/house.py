@@ -11,14 +11,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import grpc
 import sqlalchemy as sa
 
+from mithaq.certs.tls import tls_key_to_pem
 from mithaq.ledger.entry import StreamRole
 from mithaq.ledger.names import stream_origin
 from mithaq.node.app import Running, serve
-from mithaq.node.config import NodeConfig, NodeLimits
+from mithaq.node.config import CaseFiles, NodeConfig, NodeLimits
 from mithaq.node.exchange.home import Home, seconds
 from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.exchange.stored import RECORD, new_row, new_seed, next_record_no
@@ -32,16 +34,22 @@ from mithaq.node.lookup.keys import keys_of
 from mithaq.node.lookup.runs import sorted_entries
 from mithaq.node.opening import Clockwork
 from mithaq.node.records.model import ParsedRecord
+from mithaq.node.records.synthetic import made_up_alert
 from mithaq.node.tables import RecordStatus
 from mithaq.service.local_api import LocalApi
 from mithaq.service.profile import Profile, read_profile, write_private
-from mithaq.certs.tls import tls_key_to_pem
 from mithaq.store import log_store
 from mithaq.v1 import local_pb2, local_pb2_grpc
 from tests.federation import Agency, Federation
 
 NOWHERE = "127.0.0.1:9"
 PURPOSE = "BORDER_CONTROL"
+
+
+def made_up(seed: int, category: str = "ARREST", issuer: str = "eg-moi") -> ParsedRecord:
+    """Return an alert about nobody; equal seeds of one minute give equal persons."""
+    rng = Random(seed)  # noqa: S311 - which synthetic person, not a secret
+    return made_up_alert(rng, category=category, issuer=issuer, at=datetime.now(UTC))
 
 
 @dataclass(slots=True)
@@ -88,7 +96,9 @@ class House:
         started: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
         works = Clockwork(now=self.clock)
         task = asyncio.create_task(serve(self.config, stop, clockwork=works, started=started))
-        await asyncio.wait([task, started], return_when=asyncio.FIRST_COMPLETED)
+        # Whichever comes first: a node that can't start says why.
+        task.add_done_callback(lambda _ended: started.cancel())
+        await asyncio.wait([started])
         if task.done():
             task.result()
         self.running = started.result()
@@ -176,9 +186,7 @@ def keep_received(
     index.append(connection, sorted_entries([(number, keys_of(record, home.index_key))]))
 
 
-def received_stream(
-    connection: sa.Connection, home: Home, sender: str, agreement_id: str
-) -> int:
+def received_stream(connection: sa.Connection, home: Home, sender: str, agreement_id: str) -> int:
     known = connection.scalar(
         sa.select(STREAM.c.log_no).where(
             STREAM.c.sender == sender, STREAM.c.agreement_id == agreement_id
@@ -217,6 +225,7 @@ def settle(
     hub_address: str = NOWHERE,
     limits: NodeLimits | None = None,
     database: str = "",
+    case_files: CaseFiles | None = None,
 ) -> House:
     """Make the work folder of a member that has been enrolled, without a network."""
     agency = federation.agencies[member]
@@ -231,6 +240,7 @@ def settle(
         local_listen="127.0.0.1:0",
         metrics_port=0,
         database=database,
+        case_files=case_files or CaseFiles(),
         limits=limits or NodeLimits(),
     )
     approval = Approval(

@@ -9,12 +9,11 @@ import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
+
 from mithaq.agreements.categories import Category
 from mithaq.agreements.vocabulary import Purpose
 from mithaq.certs import acts
@@ -24,28 +23,22 @@ from mithaq.node.config import CONFIG_FILE, NodeConfig
 from mithaq.node.folder import NodeFolder
 from mithaq.node.local.access import Role
 from mithaq.node.records.model import ParsedRecord
-from mithaq.node.records.synthetic import made_up_alert
 from mithaq.service.exit_codes import exit_code_of
 from mithaq.service.profile import write_private
 from mithaq.v1 import local_pb2
-
 from tests.federation import Federation, agreement, clause
 from tests.hub.running import prepare, running
 from tests.local.calls import call
-from tests.local.house import House, grounds, settle
+from tests.local.house import House, grounds, made_up, settle
 
 MEMBERS = ("eg-moi", "tn-dgsn", "int-iom")
 WAIT_S = 20
 
 
-def made_up(seed: int, issuer: str) -> ParsedRecord:
-    return made_up_alert(Random(seed), category="ARREST", issuer=issuer, at=datetime.now(UTC))
-
-
 async def until(condition: Callable[[], Awaitable[Any]], *, within_s: float = WAIT_S) -> Any:  # noqa: ANN401
     """Return what a condition gives once it gives anything; raise TimeoutError."""
     async with asyncio.timeout(within_s):
-        while not (found := await condition()):
+        while not (found := await condition()):  # noqa: ASYNC110 - no event of ours tells it
             await asyncio.sleep(0.05)
         return found
 
@@ -157,7 +150,7 @@ async def process_of(house: House, port: int, metrics_port: int) -> AsyncIterato
         update={"local_listen": f"127.0.0.1:{port}", "metrics_port": metrics_port}
     )
     write_private(config.directory / CONFIG_FILE, config.to_toml().encode())
-    with (config.directory / "log").open("ab") as log:  # noqa: ASYNC230 - a small local file
+    with (config.directory / "log").open("ab") as log:
         process = subprocess.Popen(  # noqa: ASYNC220 - it outlives the call
             [sys.executable, "-m", "mithaq.cli", "node", "run", str(config.directory)],
             stdin=subprocess.DEVNULL,
@@ -176,9 +169,7 @@ async def process_of(house: House, port: int, metrics_port: int) -> AsyncIterato
 
 def _is_ready(metrics_port: int) -> bool:
     try:
-        with urllib.request.urlopen(  # noqa: S310 - loopback
-            f"http://127.0.0.1:{metrics_port}/readyz", timeout=1
-        ) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/readyz", timeout=1) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -190,7 +181,7 @@ async def test_what_was_answered_is_there_after_a_kill_and_a_signal_stops_it_tid
     house = settle(federation, "tn-dgsn", tmp_path / "node")
     async with house.served():
         await house.admit("officer", Role.OFFICER)
-    record = made_up(1, "tn-dgsn")
+    record = made_up(1, issuer="tn-dgsn")
     port, metrics_port = free_port(), free_port()
     remote = House(house.config)
     async with process_of(house, port, metrics_port) as process:
@@ -219,7 +210,7 @@ async def test_what_was_answered_is_there_after_a_kill_and_a_signal_stops_it_tid
 
 @asynccontextmanager
 async def two_nodes(
-    tmp_path: Path, *, database: str = "", **changes: Any
+    tmp_path: Path, *, database: str = ""
 ) -> AsyncIterator[tuple[House, House, Any]]:
     """Yield the nodes of eg-moi and tn-dgsn, connected by a real hub."""
     federation = Federation.found()
@@ -229,7 +220,7 @@ async def two_nodes(
         categories=frozenset({Category.ARREST}),
         purposes=frozenset({Purpose.BORDER_CONTROL, Purpose.ARREST_SURRENDER}),
     )
-    federation.agree(agreement(*MEMBERS, clauses=(everything,), **changes))
+    federation.agree(agreement(*MEMBERS, clauses=(everything,)))
     async with running(federation, prepare(federation, tmp_path / "hub")) as hub:
         houses = [
             settle(federation, member, tmp_path / member, hub_address=hub.address)
@@ -263,7 +254,7 @@ async def _steps(house: House, alert_id: str) -> list[local_pb2.TraceStep]:
 
 async def walk(egypt: House, tunisia: House) -> None:
     """Issue, find, confirm, report, update, withdraw: an alert's whole life between two nodes."""
-    record = made_up(1, "eg-moi")
+    record = made_up(1, issuer="eg-moi")
     request = local_pb2.IssueRequest(record=record.raw)
     answer = await call(egypt, "officer", "AlertService/Issue", request)
     assert answer.disclosures
@@ -350,7 +341,7 @@ async def test_an_entry_is_handed_to_the_registrar_through_the_hub(tmp_path: Pat
 
 async def test_the_outbox_is_sent_once_the_hub_comes(tmp_path: Path) -> None:
     async with two_nodes(tmp_path) as (egypt, tunisia, _):
-        record = made_up(3, "eg-moi")
+        record = made_up(3, issuer="eg-moi")
         await call(
             egypt, "officer", "AlertService/Issue", local_pb2.IssueRequest(record=record.raw)
         )
@@ -360,7 +351,7 @@ async def test_the_outbox_is_sent_once_the_hub_comes(tmp_path: Path) -> None:
             status = await call(
                 egypt, "officer", "NodeService/GetNodeStatus", local_pb2.GetNodeStatusRequest()
             )
-            return status.connected and status.outbox_entries == 0
+            return bool(status.connected) and status.outbox_entries == 0
 
         assert await until(sent)
         assert NodeFolder(egypt.config.directory).evidence.is_dir()

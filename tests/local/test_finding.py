@@ -1,45 +1,43 @@
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import grpc
 import pytest
+import sqlalchemy as sa
+
+from mithaq.agreements.clause import Clause
 from mithaq.agreements.vocabulary import OfficerRole, Purpose, RecordField
 from mithaq.node.config import NodeLimits
 from mithaq.node.local import finding
 from mithaq.node.local.access import Caller, Role
 from mithaq.node.records.model import ParsedRecord, seal_in
-from mithaq.node.records.synthetic import made_up_alert
 from mithaq.node.tables import RecordStatus
 from mithaq.service.errors import RemoteError, from_rpc_error
 from mithaq.store.audit import AuditFilter
 from mithaq.store.audit_entry import AuditEntry, Operation
 from mithaq.v1 import local_pb2
-
 from tests.federation import Federation, agreement, clause
-from tests.local.house import House, alerts, grounds, settle
+from tests.local.calls import call
+from tests.local.house import House, alerts, grounds, made_up, settle
 
 MEMBERS = ("eg-moi", "tn-dgsn", "int-iom")
-
-
-def made_up(seed: int, category: str = "ARREST", issuer: str = "eg-moi") -> ParsedRecord:
-    return made_up_alert(Random(seed), category=category, issuer=issuer, at=datetime.now(UTC))
 
 
 def passport(record: ParsedRecord) -> str:
     return record.alert.person.documents[0].number
 
 
-async def found(house: House, user: str = "officer", **query: Any) -> local_pb2.FindAlertsResponse:
-    query.setdefault("grounds", grounds())
+async def found(
+    house: House, user: str = "officer", *, why: local_pb2.Grounds | None = None, **query: str
+) -> local_pb2.FindAlertsResponse:
     async with house.as_user(user) as channel:
         try:
             return await alerts(channel).FindAlerts(
-                local_pb2.FindAlertsRequest(**query), timeout=10
+                local_pb2.FindAlertsRequest(grounds=why or grounds(), **query), timeout=10
             )
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
@@ -52,21 +50,25 @@ async def searches(house: House) -> list[AuditEntry]:
 
 
 async def served_with(
-    federation: Federation, folder: Path, check: Callable[[House], Any], **settings: Any
+    federation: Federation,
+    folder: Path,
+    check: Callable[[House], Awaitable[None]],
+    *,
+    limits: NodeLimits | None = None,
 ) -> None:
     """Serve a node of tn-dgsn with an officer and a supervisor, and run a check."""
-    async with settle(federation, "tn-dgsn", folder, **settings).served() as house:
+    async with settle(federation, "tn-dgsn", folder, limits=limits).served() as house:
         await house.admit("officer", Role.OFFICER)
         await house.admit("supervisor", Role.DUTY_SUPERVISOR)
         await house.admit("kiosk", Role.SYSTEM)
         await check(house)
 
 
-def federation_with(*clauses: Any, **terms: Any) -> Federation:
+def federation_with(*clauses: Clause) -> Federation:
     federation = Federation.found()
     federation.enrol_hub()
     federation.enrol(*MEMBERS)
-    federation.agree(agreement(*MEMBERS, clauses=clauses, **terms))
+    federation.agree(agreement(*MEMBERS, clauses=clauses))
     return federation
 
 
@@ -77,7 +79,12 @@ async def test_a_document_number_finds_its_record_however_it_is_written(house: H
     record = made_up(1)
     await house.receive(record)
     number = passport(record)
-    for written in (number, number.lower(), f"{number[:3]} {number[3:]}", f"{number[:1]}-{number[1:]}"):
+    for written in (
+        number,
+        number.lower(),
+        f"{number[:3]} {number[3:]}",
+        f"{number[:1]}-{number[1:]}",
+    ):
         answer = await found(house, document_number=written)
         assert [match.row.alert_id for match in answer.matches] == [record.alert_id]
         assert answer.matches[0].score == 100
@@ -167,7 +174,7 @@ async def test_nobody_searches_without_purpose_case_and_justification(
 ) -> None:
     why = bad.pop("why")
     with pytest.raises(RemoteError) as caught:
-        await found(house, document_number="A1234567", grounds=grounds(**bad))
+        await found(house, document_number="A1234567", why=grounds(**bad))
     assert caught.value.code == "MQ-REQUEST-INVALID"
     assert why in [field for field, _ in caught.value.violations]
     assert await searches(house) == []
@@ -191,8 +198,9 @@ async def test_nobody_searches_without_purpose_case_and_justification(
 async def test_a_search_that_is_after_nobody_in_particular_is_refused(
     house: House, query: dict[str, str]
 ) -> None:
+    request = local_pb2.FindAlertsRequest(grounds=grounds(), **query)
     with pytest.raises(RemoteError, match="MQ-REQUEST-INVALID"):
-        await found(house, **query)
+        await call(house, "officer", "AlertService/FindAlerts", request)
 
 
 async def test_nothing_found_is_logged_as_well_and_the_terms_only_as_a_keyed_hash(
@@ -252,7 +260,7 @@ async def test_an_answer_whose_log_entry_cannot_be_written_never_leaves(house: H
     record = made_up(1)
     await house.receive(record)
 
-    def full(connection: Any) -> None:
+    def full(connection: sa.Connection) -> None:
         connection.exec_driver_sql(
             "CREATE TRIGGER full BEFORE INSERT ON log_page BEGIN SELECT RAISE(FAIL, 'full'); END"
         )
@@ -322,9 +330,9 @@ async def test_a_purpose_that_no_clause_grants_finds_nothing(house: House) -> No
     await house.receive(record)
     number = passport(record)
     fitting = grounds(purpose=Purpose.ARREST_SURRENDER)
-    assert (await found(house, document_number=number, grounds=fitting)).matches
+    assert (await found(house, document_number=number, why=fitting)).matches
     other = grounds(purpose=Purpose.MISSING_PERSONS)
-    assert not (await found(house, document_number=number, grounds=other)).matches
+    assert not (await found(house, document_number=number, why=other)).matches
 
 
 async def test_an_own_alert_is_found_without_any_agreement(house: House) -> None:

@@ -1,21 +1,18 @@
 import asyncio
 from datetime import UTC, datetime
-from random import Random
+from pathlib import Path
 
 import pytest
+
+from mithaq.node.config import CaseFiles
+from mithaq.node.local.access import Role
 from mithaq.node.records.model import ParsedRecord, parse_record
-from mithaq.node.records.synthetic import made_up_alert
 from mithaq.service.errors import RemoteError
 from mithaq.store.audit_entry import Operation
 from mithaq.v1 import local_pb2, record_pb2
-
 from tests.federation import Federation
 from tests.local.calls import call, logged, rows
-from tests.local.house import House, grounds
-
-
-def made_up(seed: int, issuer: str = "eg-moi") -> ParsedRecord:
-    return made_up_alert(Random(seed), category="ARREST", issuer=issuer, at=datetime.now(UTC))
+from tests.local.house import House, grounds, made_up, settle
 
 
 async def matched(house: House, record: ParsedRecord, user: str = "officer") -> str:
@@ -175,3 +172,32 @@ async def test_a_hit_report_that_is_not_here_is_missing_and_the_look_logged(hous
         await call(house, "officer", "HitService/ShowHit", request)
     (entry,) = await logged(house, Operation.CONSULT)
     assert entry.outcome == "MQ-HIT-MISSING"
+
+
+@pytest.mark.parametrize(("action", "kept"), [("taken", True), ("not_possible", False)])
+async def test_a_bureau_whose_law_lets_it_marks_what_it_acted_on_for_its_case_file(
+    federation: Federation, tmp_path: Path, action: str, *, kept: bool
+) -> None:
+    case_files = CaseFiles(legal_ground="Border Act, section 12", days=30)
+    house = settle(federation, "tn-dgsn", tmp_path / "node", case_files=case_files)
+    async with house.served():
+        await house.admit("officer", Role.OFFICER)
+        record = made_up(1)
+        await house.receive(record)
+        request = confirmation(await matched(house, record), action_taken=action)
+        await call(house, "officer", "HitService/ConfirmHit", request)
+        ((ground, until),) = await rows(
+            house, "SELECT retain_ground, retain_until FROM node_record WHERE own = 0"
+        )
+    assert (ground is not None) == kept
+    if kept:
+        assert ground == f"Border Act, section 12; case {grounds().case_reference}"
+        days = (until - datetime.now(UTC).timestamp()) / 86_400
+        assert 29 < days <= 30
+
+
+async def test_without_a_ground_of_law_nothing_is_marked_for_a_case_file(house: House) -> None:
+    record = made_up(1)
+    await house.receive(record)
+    await confirmed(house, await matched(house, record))
+    assert await rows(house, "SELECT retain_ground FROM node_record WHERE own = 0") == [(None,)]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from mithaq.agreements.categories import Category
 from mithaq.agreements.vocabulary import Purpose
 from mithaq.node.config import NodeLimits
@@ -13,7 +14,6 @@ from mithaq.node.local.access import Role
 from mithaq.service.errors import RemoteError, from_rpc_error
 from mithaq.store.audit_entry import Operation
 from mithaq.v1 import local_pb2
-
 from tests.federation import Federation, agreement, clause
 from tests.imports.lists import PUBLISHED, individual, wrapped
 from tests.local.calls import call, logged, rows
@@ -97,7 +97,7 @@ async def live(house: House) -> dict[str, int]:
     found = await rows(
         house, "SELECT alert_id, version FROM node_record WHERE own = 1 AND status = 'live'"
     )
-    return dict(found)  # type: ignore[arg-type]
+    return dict(found)
 
 
 async def test_every_entry_of_a_list_becomes_an_own_alert(node: House) -> None:
@@ -239,6 +239,25 @@ async def test_one_list_at_a_time(node: House) -> None:
         end.set()
         assert await running
     assert counts(await imported(node, FIRST)) == (0, 0, 0, 3)
+
+
+@pytest.mark.parametrize("user", ["kiosk", "officer"])
+async def test_who_is_still_sending_when_refused_learns_why(
+    sanctions: Federation, tmp_path: Path, user: str
+) -> None:
+    limits = NodeLimits(import_size_bytes_max=1024)
+    house = settle(sanctions, "tn-dgsn", tmp_path / "node", limits=limits)
+    async with house.served():
+        await house.admit("kiosk", Role.SYSTEM)
+        await house.admit("officer", Role.OFFICER)
+        expected = {"kiosk": "MQ-LIMIT-IMPORT-SIZE", "officer": "MQ-IDENTITY-ROLE"}[user]
+        for _ in range(5):
+            async with house.as_user(user) as channel:
+                stream = alerts(channel).ImportList(_each(parts(bytes(4_000_000), 1_000_000)))
+                with pytest.raises(grpc.RpcError) as caught:
+                    async for _ in stream:
+                        pass
+            assert from_rpc_error(caught.value).code == expected
 
 
 async def test_a_format_that_nobody_knows_is_refused(node: House) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+
 from mithaq.certs.tls import IdentityKind, SpiffeId, TlsKey, csr, new_tls_key, tls_key_to_pem
 from mithaq.node.folder import NodeFolder
 from mithaq.node.local.access import Role
@@ -11,7 +12,6 @@ from mithaq.service.errors import RemoteError
 from mithaq.service.profile import Profile, write_profile
 from mithaq.store.audit_entry import Operation
 from mithaq.v1 import local_pb2
-
 from tests.federation import FEDERATION
 from tests.local.calls import call, logged
 from tests.local.house import NOWHERE, House

@@ -3,12 +3,12 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
+
 from mithaq.node.local.access import ACCESS, Role
 from mithaq.service.errors import RemoteError, from_rpc_error
 from mithaq.store.audit import AuditFilter
 from mithaq.store.audit_entry import Operation
 from mithaq.v1 import local_pb2, local_pb2_grpc
-
 from tests.local.conftest import USERS
 from tests.local.house import House, grounds
 
@@ -107,16 +107,16 @@ async def test_a_refused_call_stands_in_the_audit_log_with_who_and_what(house: H
     rows = await house.home.database.read(
         lambda each: house.home.audit.read(each, AuditFilter(operation=Operation.REFUSE))
     )
-    (_, entry), = rows.rows
+    ((_, entry),) = rows.rows
     assert (entry.actor, entry.role, entry.subject) == ("kiosk", "system", "HitService/ConfirmHit")
 
 
-async def test_a_person_and_never_a_system_confirms_a_match(house: House) -> None:
+def test_a_person_and_never_a_system_confirms_a_match() -> None:
     persons = {Role.OFFICER, Role.DUTY_SUPERVISOR}
     assert ACCESS["HitService/ConfirmHit"] == ACCESS["HitService/RejectHit"] == persons
 
 
-async def test_nobody_who_watches_over_the_system_reads_its_records() -> None:
+def test_nobody_who_watches_over_the_system_reads_its_records() -> None:
     reading = ("AlertService/FindAlerts", "AlertService/ShowAlert", "HitService/ShowHit")
     watching = {Role.AUDITOR, Role.ADMINISTRATOR}
     assert all(watching.isdisjoint(ACCESS[method]) for method in reading)
@@ -130,7 +130,7 @@ async def test_a_certificate_of_nobody_in_the_table_is_let_in_nowhere(house: Hou
 
 
 async def test_who_has_no_certificate_of_this_node_gets_no_connection(
-    house: House, tmp_path: object
+    house: House,
 ) -> None:
     assert house.running is not None
     server_ca = house.profile("admin").server_ca

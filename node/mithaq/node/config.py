@@ -50,6 +50,14 @@ class NodeIntervals(Section):
     stop_grace_s: float = Field(default=5, ge=0, le=60)
 
 
+class CaseFiles(Section):
+    """Whether this bureau keeps what it acted on, where its law lets it (PROTOCOL 5.9)."""
+
+    # Provision of law; empty: nothing is kept once its issuer withdraws it.
+    legal_ground: str = Field(default="", max_length=300)
+    days: int = Field(default=365, ge=1, le=3650)
+
+
 class NodeConfig(Section):
     """Settings of a node."""
 
@@ -66,6 +74,7 @@ class NodeConfig(Section):
     database: str = ""
     limits: NodeLimits = NodeLimits()
     intervals: NodeIntervals = NodeIntervals()
+    case_files: CaseFiles = CaseFiles()
 
     @property
     def database_url(self) -> str:

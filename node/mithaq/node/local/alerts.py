@@ -6,6 +6,8 @@ from typing import Any
 from mithaq.node.local import finding, listing, showing, tracing, writing
 from mithaq.node.local.desk import Desk
 from mithaq.node.local.importing import ListImport
+from mithaq.node.local.listfile import drain
+from mithaq.service.errors import MithaqError
 from mithaq.v1 import local_pb2, local_pb2_grpc
 
 # gRPC's context has no type that says more.
@@ -38,9 +40,14 @@ class AlertService(local_pb2_grpc.AlertServiceServicer):
         self, request_iterator: AsyncIterator[local_pb2.ImportListRequest], context: Context
     ) -> AsyncIterator[local_pb2.ImportListResponse]:
         """Import a list file as a delta, with progress."""
-        caller = await self._desk.admit(context, "AlertService/ImportList")
-        async for progress in self._imports.run(caller, request_iterator):
-            yield progress
+        try:
+            caller = await self._desk.admit(context, "AlertService/ImportList")
+            async for progress in self._imports.run(caller, request_iterator):
+                yield progress
+        except MithaqError:
+            # Aborting while the caller writes reaches it as INTERNAL (LIMITS).
+            await drain(request_iterator)
+            raise
 
     async def ListAlerts(  # noqa: N802
         self, request: local_pb2.ListAlertsRequest, context: Context

@@ -8,6 +8,7 @@ once, by one person (LED Art. 11, DOMAIN 4 T17).
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from grpc import StatusCode
 
 from mithaq.node.exchange.acts import AnswerItem
 from mithaq.node.exchange.answering import HIT, MATCH
+from mithaq.node.exchange.home import seconds
 from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.exchange.stored import RECORD
 from mithaq.node.local import views
@@ -32,6 +34,8 @@ from mithaq.service.errors import MithaqError
 from mithaq.store.audit_entry import Operation, RecordRef
 from mithaq.v1 import local_pb2, record_pb2, subject_pb2
 
+# Where no action was possible, nothing was acted on that a case file could be about.
+_ACTED: Final = frozenset({"taken", "partly"})
 CONFIRMED: Final = "confirmed"
 REJECTED: Final = "rejected"
 LISTED_MAX: Final = 1000
@@ -99,6 +103,8 @@ class HitDesk:
                     match_id=row.match_id,
                 )
             )
+            if request.action_taken in _ACTED:
+                await self._retain(caller, row, request.grounds)
         return local_pb2.ConfirmHitResponse(
             hit_id=report.message.hit_report.hit_id,
             disclosure=views.disclosures(result.disclosures)[0],
@@ -182,6 +188,41 @@ class HitDesk:
                 raise ReadingDeniedError(judged.decision)
 
         await self.desk.home.database.write(judge)
+
+    async def _retain(
+        self,
+        caller: Caller,
+        row: Any,  # noqa: ANN401 - a joined row
+        grounds: local_pb2.Grounds,
+    ) -> None:
+        """Mark what was acted on for this bureau's case file, if its settings say so."""
+        case_files = self.desk.config.case_files
+        if not case_files.legal_ground:
+            return
+        at = self.desk.now()
+        until = seconds(at + timedelta(days=case_files.days))
+        ground = f"{case_files.legal_ground}; case {grounds.case_reference}"
+        entry = replace(
+            entry_of(
+                actor_of(caller, grounds),
+                Operation.COMBINE,
+                at=at,
+                certificate=caller.tls_fingerprint,
+                subject=f"retained in case file until {until}",
+            ),
+            records=(RecordRef(row.alert_id, row.version),),
+            agreement_id=row.agreement_id,
+        )
+
+        def mark(connection: sa.Connection) -> tuple[Outcome, None]:
+            connection.execute(
+                sa.update(RECORD)
+                .where(RECORD.c.record_no == row.record_no)
+                .values(retain_ground=ground, retain_until=until)
+            )
+            return Outcome(entry), None
+
+        await self.desk.act(mark)
 
     async def _settle(
         self,

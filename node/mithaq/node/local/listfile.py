@@ -9,11 +9,12 @@ import hashlib
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import grpc
 from grpc import StatusCode
 
 from mithaq.service.errors import InvalidRequestError, MithaqError
@@ -22,6 +23,7 @@ from mithaq.v1 import local_pb2
 
 FORMATS: Final = frozenset({"unsc"})
 READ_SIZE_BYTES: Final = 256 * 1024
+DRAIN_SECONDS_MAX: Final = 10.0
 
 
 class ListFileTooLargeError(MithaqError):
@@ -31,6 +33,14 @@ class ListFileTooLargeError(MithaqError):
     public_message = "The list file is larger than this node imports."
     fix = "Raise limits.import_size_bytes_max in node.toml, or import it in parts."
     grpc_status = StatusCode.RESOURCE_EXHAUSTED
+
+
+async def drain(requests: AsyncIterator[local_pb2.ImportListRequest]) -> None:
+    """Take what a caller still sends and forget it, for a bounded time."""
+    with suppress(TimeoutError, grpc.RpcError):
+        async with asyncio.timeout(DRAIN_SECONDS_MAX):
+            async for _ in requests:
+                pass
 
 
 @dataclass(frozen=True, slots=True)
