@@ -115,6 +115,10 @@ class Core:
         assert isinstance(outcome, Accepted)
         return outcome
 
+    def commit_batch(self, writer: StreamWriter) -> Committed:
+        """Commit what a writer has added, and return all that the transaction did."""
+        return self.commit(parse_batch(writer.batch(), sender=writer.opening.sender))
+
     def sign(self, reader: str, writer: StreamWriter, role: Role, **fields: object) -> Outcome:
         message = receipt_of(self.federation, reader, writer, role, **fields)  # type: ignore[arg-type]
         (outcome,) = self.outcomes(parse_receipt(message, reader=reader))

@@ -21,6 +21,7 @@ from mithaq.hub.errors import (
     StreamTakenError,
 )
 from mithaq.hub.evidence import Evidence, write_evidence
+from mithaq.hub.pieces import Wanted
 from mithaq.hub.reading import next_bodies, next_headers
 from mithaq.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from mithaq.ledger.cosignature import Cosignature, Role, cosigner_name, verify_cosignature
@@ -157,9 +158,7 @@ class TestEveryTransaction:
         assert isinstance(accepted, Accepted)
         assert (accepted.entries, accepted.size) == (3, writer.size)
         piece = core.database.read_sync(
-            lambda each: next_bodies(
-                each, log_no=1, reader=READER, start=0, end=writer.size, expired_at=0
-            )
+            lambda each: next_bodies(each, Wanted(READER, writer.size, 0), log_no=1, start=0)
         )
         assert piece is not None
         assert dict(zip(piece.sequences, piece.bodies, strict=True)) == writer.sent
@@ -178,9 +177,7 @@ class TestEveryTransaction:
         )
         assert sorted(left) == sorted(set(writer.sent) - {3, version})
         piece = core.database.read_sync(
-            lambda each: next_bodies(
-                each, log_no=1, reader=READER, start=0, end=writer.size, expired_at=0
-            )
+            lambda each: next_bodies(each, Wanted(READER, writer.size, 0), log_no=1, start=0)
         )
         assert piece is not None
         assert [(each.sequence, each.withdrawn_by) for each in piece.omitted] == [

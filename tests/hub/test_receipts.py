@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from mithaq.hub import tables
+from mithaq.hub.answers import freeze_lists, reader_refusals
 from mithaq.hub.committer import Outcome, Taken
 from mithaq.hub.errors import (
     FreezeListRefusedError,
@@ -13,7 +14,6 @@ from mithaq.hub.errors import (
     ReceiptRefusedError,
     StreamUnknownError,
 )
-from mithaq.hub.reading import freeze_lists, reader_refusals
 from mithaq.hub.receipts import (
     HELD,
     OPENED,

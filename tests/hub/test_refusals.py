@@ -6,6 +6,7 @@ import pytest
 
 from mithaq.certs.keys import ReceptionKey, verify_ed25519
 from mithaq.hub.committer import Accepted
+from mithaq.hub.pieces import Wanted
 from mithaq.hub.reading import next_bodies, next_headers
 from mithaq.hub.refusals import signed_bytes
 from mithaq.ledger.kinds import StreamRole
@@ -34,9 +35,7 @@ def reasons(accepted: Accepted) -> dict[int, str]:
 def bodies(core: Core, writer: StreamWriter, *, reader: str = READER) -> dict[int, object]:
     """Return what a reader gets for each entry with a body: bytes, or a reason's number."""
     piece = core.database.read_sync(
-        lambda each: next_bodies(
-            each, log_no=1, reader=reader, start=0, end=writer.size, expired_at=0
-        )
+        lambda each: next_bodies(each, Wanted(reader, writer.size, 0), log_no=1, start=0)
     )
     assert piece is not None
     assert piece.size == writer.size

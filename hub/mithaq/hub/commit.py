@@ -26,7 +26,9 @@ from mithaq.hub.countersign import ReceiptDesk
 from mithaq.hub.directory import Changes, Directory, HeldStream
 from mithaq.hub.errors import HubError, OpeningRefusedError, StreamForkError
 from mithaq.hub.evidence import store_evidence
+from mithaq.hub.pieces import REFUSED, HeaderPiece, OmittedBody, Span
 from mithaq.hub.receipts import SignedFreezeList, SignedReceipt
+from mithaq.hub.recent import RecentBatch
 from mithaq.hub.refusals import signed_refusals
 from mithaq.hub.staging import Staging, write_stream
 from mithaq.hub.tables import BATCH
@@ -70,6 +72,8 @@ class _Staged:
     numbers: dict[bytes, int] = field(default_factory=dict[bytes, int])
     opened: Counter[str] = field(default_factory=Counter[str])
     stored: Counter[int] = field(default_factory=Counter[int])
+    recent: list[RecentBatch] = field(default_factory=list[RecentBatch])
+    erased: set[int] = field(default_factory=set[int])
 
 
 class Transaction:
@@ -108,6 +112,8 @@ class Transaction:
             self._desk.receipts(),
             tuple(self._desk.freezes),
             self._staged.stored,
+            recent=tuple(self._staged.recent),
+            erased=frozenset(self._staged.erased),
         )
         evidence = store_evidence(self._connection, self._desk.evidence)
         return Committed(tuple(outcomes), changes, tuple(evidence), erased=erased)
@@ -170,7 +176,13 @@ class Transaction:
         self._staged.stored[stream.log_no] += appended.gains.body_bytes
         self._staged.streams[stream.log_no] = stream
         self._staged.numbers[stream.state.stream_id] = stream.log_no
-        return self._accept(stream, appended, first_sequence=before.size)
+        accepted = self._accept(stream, appended, first_sequence=before.size)
+        if not appended.gains.withdrawals:
+            readers = () if held is None else held.readers
+            self._staged.recent.append(
+                recent_batch(accepted, stream, appended, first=before.size, readers=readers)
+            )
+        return accepted
 
     def _accept(self, stream: HeldStream, appended: Appended, *, first_sequence: int) -> Accepted:
         checkpoint = appended.signed.checkpoint
@@ -234,6 +246,7 @@ class Transaction:
 
     def _write(self) -> bool:
         erased = self._staging.write(self._connection)
+        self._staged.erased.update(erased)
         self._staged.stored.subtract(erased)
         for stream in self._staged.streams.values():
             write_stream(
@@ -249,3 +262,41 @@ class Transaction:
     @property
     def _now_s(self) -> int:
         return int(self._at.timestamp())
+
+
+def recent_batch(
+    accepted: Accepted,
+    stream: HeldStream,
+    appended: Appended,
+    *,
+    first: int,
+    readers: tuple[str, ...],
+) -> RecentBatch:
+    """Return a batch without withdrawals as readers may ask for it at once.
+
+    `readers` are those of the epoch before the batch.
+    """
+    gains = appended.gains
+    by_epoch = {each.epoch: frozenset(each.readers) for each in gains.epochs}
+    return RecentBatch(
+        log_no=stream.log_no,
+        headers=HeaderPiece(
+            first_sequence=first,
+            size=accepted.size,
+            runs=appended.runs,
+            checkpoint=appended.signed.note_bytes,
+            acceptance=accepted.acceptance,
+            refusals=(accepted.refusals,) if accepted.refusals else (),
+        ),
+        bodies=dict(gains.bodies),
+        spans=tuple(
+            Span(
+                each.first,
+                each.first + each.count,
+                by_epoch.get(each.epoch, frozenset(readers)),
+                each.expires_at,
+            )
+            for each in gains.spans
+        ),
+        omitted={each.sequence: OmittedBody(each.sequence, REFUSED) for each in gains.refusals},
+    )

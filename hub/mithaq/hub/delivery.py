@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from mithaq.hub.directory import Directory, HeldStream, Listener
-from mithaq.hub.reading import BodyPiece, HeaderPiece, next_bodies, next_headers
+from mithaq.hub.pieces import BodyPiece, HeaderPiece, Wanted
+from mithaq.hub.reading import next_bodies, next_headers
 from mithaq.hub.receipts import HELD, OPENED
 from mithaq.hub.window import Unacknowledged, Window
 from mithaq.store.engine import Database
@@ -135,12 +136,7 @@ class Delivery:
             return False
         if self._waits_for_predecessor(stream):
             return False
-        start, room_bytes = cursor.headers_size, self._window.room_bytes
-        piece = await self._database.read(
-            lambda each: next_headers(
-                each, log_no=cursor.log_no, start=start, room_bytes=room_bytes
-            )
-        )
+        piece = await self._next_headers(cursor, size=stream.state.size)
         if piece is None:
             return False
         await self._outlet.headers(stream, piece)
@@ -152,23 +148,12 @@ class Delivery:
 
     async def _turn_bodies(self, cursor: Cursor, stream: HeldStream) -> bool:
         held = self._directory.signed_size(cursor.log_no, self._reader, HELD)
-        start, end = cursor.bodies_size, min(held, cursor.headers_size)
-        if start >= end or not self._window.is_open:
+        end = min(held, cursor.headers_size)
+        if cursor.bodies_size >= end or not self._window.is_open:
             return False
         if not self._release.allowed(stream, self._reader):
             return False
-        expired_at, room_bytes = self._release.expired_at(), self._window.room_bytes
-        piece = await self._database.read(
-            lambda each: next_bodies(
-                each,
-                log_no=cursor.log_no,
-                reader=self._reader,
-                start=start,
-                end=end,
-                expired_at=expired_at,
-                room_bytes=room_bytes,
-            )
-        )
+        piece = await self._next_bodies(cursor, end=end)
         if piece is None:
             return False
         await self._outlet.bodies(stream, piece)
@@ -176,6 +161,30 @@ class Delivery:
         cursor.bodies.add(size=piece.size, sent_bytes=piece.weight_bytes)
         self._window.take(piece.weight_bytes)
         return True
+
+    async def _next_headers(self, cursor: Cursor, *, size: int) -> HeaderPiece | None:
+        log_no, start = cursor.log_no, cursor.headers_size
+        recent = self._directory.recent.headers(log_no, start=start, size=size)
+        if recent is not None:
+            return recent
+        room_bytes = self._window.room_bytes
+        return await self._database.read(
+            lambda each: next_headers(each, log_no=log_no, start=start, room_bytes=room_bytes)
+        )
+
+    async def _next_bodies(self, cursor: Cursor, *, end: int) -> BodyPiece | None:
+        log_no, start = cursor.log_no, cursor.bodies_size
+        opened = self._directory.signed_size(log_no, self._reader, OPENED)
+        wanted = Wanted(self._reader, end, self._release.expired_at(), opened)
+        recent = self._directory.recent.bodies(log_no, wanted, start=start)
+        if recent is not None:
+            return recent
+        room_bytes = self._window.room_bytes
+        return await self._database.read(
+            lambda each: next_bodies(
+                each, wanted, log_no=log_no, start=start, room_bytes=room_bytes
+            )
+        )
 
     def _waits_for_predecessor(self, stream: HeldStream) -> bool:
         """Tell whether the reader hasn't been sent its predecessor's CLOSE yet (PROTOCOL 3.5)."""

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from mithaq.hub.recent import RecentBatch, RecentBatches
 from mithaq.ledger.kinds import StreamRole
 from mithaq.ledger.stream import StreamState
 
@@ -90,6 +91,9 @@ class Changes:
     freezes: tuple[tuple[str, str], ...] = ()
     # By how much the bodies kept for a stream's readers have grown or shrunk, in bytes.
     stored: Mapping[int, int] = field(default_factory=dict[int, int])
+    # Batches to be kept in memory, and streams of which something was erased.
+    recent: tuple[RecentBatch, ...] = ()
+    erased: frozenset[int] = frozenset()
 
 
 class Directory:
@@ -100,6 +104,7 @@ class Directory:
         self._numbers: dict[bytes, int] = {}
         self._by_reader: dict[str, list[int]] = {}
         self._by_sender: dict[str, list[int]] = {}
+        self.recent = RecentBatches()
         self._stored_bytes: Counter[int] = Counter()
         self._receipts: dict[int, dict[tuple[str, int], HeldReceipt]] = {}
         self._readers_listening: dict[str, set[Listener]] = {}
@@ -149,6 +154,11 @@ class Directory:
         """Count bodies that were stored or erased, in bytes by stream."""
         self._stored_bytes.update(changed)
 
+    def note_erased(self, freed: Mapping[int, int]) -> None:
+        """Forget streams of which bodies were erased, and count those, in bytes by stream."""
+        self.recent.forget(freed)
+        self._stored_bytes.subtract(freed)
+
     def add(self, streams: Iterable[HeldStream], receipts: Iterable[HeldReceipt] = ()) -> None:
         """Take in what the database holds, without waking anybody."""
         for stream in streams:
@@ -160,6 +170,9 @@ class Directory:
         """Take in what was committed, and wake whoever waits for it."""
         self.add(changes.streams.values(), changes.receipts)
         self.note_stored(changes.stored)
+        self.recent.keep(changes.recent)
+        # After keeping: what was withdrawn may be of the same transaction.
+        self.recent.forget(changes.erased)
         for log_no in changes.streams:
             self._wake_readers(log_no)
         for receipt in changes.receipts:

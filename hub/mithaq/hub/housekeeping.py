@@ -45,7 +45,7 @@ class Housekeeping:
                 freed = await hub.database.write(erase)
                 if not freed:
                     break
-                hub.directory.note_stored({stream.log_no: -freed})
+                hub.directory.note_erased({stream.log_no: freed})
                 hub.erased = True
         await self._sweep_expired()
         if hub.erased:
@@ -79,7 +79,7 @@ class Housekeeping:
         while freed := await hub.database.write(
             lambda each: erase_expired(each, expired_at=expired_at)
         ):
-            hub.directory.note_stored({log_no: -size for log_no, size in freed.items()})
+            hub.directory.note_erased(freed)
             hub.erased = True
 
     async def _clear_disk(self) -> None:

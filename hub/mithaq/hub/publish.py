@@ -10,13 +10,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from mithaq.hub.answers import own_heads, reader_refusals
 from mithaq.hub.batch import PublishedBatch, parse_batch, run_message
 from mithaq.hub.committer import Accepted, Outcome
 from mithaq.hub.connection import Inbox, Outbox, drain_message, rejection, run_until_over
 from mithaq.hub.context import Context, HubContext
 from mithaq.hub.directory import HeldReceipt, HeldStream, Listener
 from mithaq.hub.errors import BatchFormatError, StreamUnknownError
-from mithaq.hub.reading import own_heads, own_range, reader_refusals
+from mithaq.hub.reading import own_range
 from mithaq.hub.receipts import OPENED, parse_freeze_list
 from mithaq.hub.refusals import LISTS_PER_RECEIPT_MAX, parse_lists
 from mithaq.service.identity import Draining, current_call

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from mithaq.hub.append import Appended
+from mithaq.hub.pieces import REFUSED, WITHDRAWN
 from mithaq.hub.tables import (
     AUDIENCE,
     BODY,
@@ -25,11 +26,8 @@ from mithaq.hub.tables import (
 from mithaq.hub.upsert import insert_into
 from mithaq.ledger.stream import StreamState
 from mithaq.store.engine import bulk_insert
-from mithaq.v1 import exchange_pb2
 
 Row = Mapping[str, object]
-REFUSED = int(exchange_pb2.OMISSION_REASON_REFUSED)
-WITHDRAWN = int(exchange_pb2.OMISSION_REASON_WITHDRAWN)
 
 _VERSIONS_OF = sa.select(VERSION.c.sequence).where(
     VERSION.c.log_no == bindparam("log"), VERSION.c.target == bindparam("first")

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
+from mithaq.hub.answers import freeze_lists
 from mithaq.hub.batch import run_message
 from mithaq.hub.committer import Outcome
 from mithaq.hub.connection import Inbox, Outbox, drain_message, rejection, run_until_over
@@ -18,8 +19,8 @@ from mithaq.hub.context import Context, HubContext
 from mithaq.hub.delivery import Delivery, Outlet, Release, Standing
 from mithaq.hub.directory import HeldReceipt, HeldStream, Listener
 from mithaq.hub.errors import ReceiptRefusedError
+from mithaq.hub.pieces import BodyPiece, HeaderPiece
 from mithaq.hub.publish import receipt_message
-from mithaq.hub.reading import BodyPiece, HeaderPiece, freeze_lists
 from mithaq.hub.receipts import parse_receipt
 from mithaq.hub.refusals import parse_lists
 from mithaq.hub.window import Window

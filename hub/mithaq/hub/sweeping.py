@@ -23,6 +23,25 @@ from mithaq.ledger.kinds import StreamRole
 BODIES_PER_SWEEP_MAX = 2048
 RUNS_PER_SWEEP_MAX = 256
 
+_WITHIN = (
+    BODY.c.log_no == sa.bindparam("log"),
+    BODY.c.sequence >= sa.bindparam("low"),
+    BODY.c.sequence < sa.bindparam("high"),
+)
+_FIRST = (
+    sa.select(BODY.c.sequence, sa.func.length(BODY.c.body).label("weight"))
+    .where(*_WITHIN)
+    .order_by(BODY.c.sequence)
+    .limit(sa.bindparam("most"))
+    .subquery()
+)
+_WEIGHED = sa.select(
+    sa.func.max(_FIRST.c.sequence),
+    sa.func.coalesce(sa.func.sum(_FIRST.c.weight), 0),
+    sa.func.count(),
+)
+_DELETE = sa.delete(BODY).where(*_WITHIN)
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -121,21 +140,11 @@ def oldest_body_at(connection: sa.Connection, log_no: int) -> int | None:
 
 def _erase(connection: sa.Connection, span: Span, *, limit: int) -> tuple[int, int]:
     """Delete at most `limit` bodies of a span; return their bytes and their number."""
-    within = (
-        BODY.c.log_no == span.log_no,
-        BODY.c.sequence >= span.first,
-        BODY.c.sequence < span.end,
-    )
-    rows = connection.execute(
-        sa.select(BODY.c.sequence, sa.func.length(BODY.c.body).label("weight"))
-        .where(*within)
-        .order_by(BODY.c.sequence)
-        .limit(limit)
-    ).all()
-    if not rows:
-        return 0, 0
-    connection.execute(sa.delete(BODY).where(*within, BODY.c.sequence <= rows[-1].sequence))
-    return sum(row.weight for row in rows), len(rows)
+    values = {"log": span.log_no, "low": span.first, "high": span.end}
+    last, weight, count = connection.execute(_WEIGHED, {**values, "most": limit}).one()
+    if count:
+        connection.execute(_DELETE, {**values, "high": last + 1})
+    return weight, count
 
 
 def _counted(connection: sa.Connection, log_no: int, freed: int) -> int:
