@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from mithaq.ledger.commitment import (
     BODY_SIZE_BYTES_MAX,
+    NONCE_SIZE_BYTES,
     PADDED_SIZE_BYTES_MAX,
     PADDED_SIZE_BYTES_MIN,
     RECORD_SIZE_BYTES_MAX,
+    TAG_SIZE_BYTES,
     Padded,
     body_aad,
     check_epoch_commitment,
@@ -88,6 +90,11 @@ def test_there_is_a_largest_record_and_its_body_and_header_fit_a_batch() -> None
         pad(SALT, bytes(RECORD_SIZE_BYTES_MAX + 1))
     header = TERMS_SIZE_BYTES_MAX + BODY_TARGET_SIZE_BYTES
     assert BODY_SIZE_BYTES_MAX + header <= BATCH_SIZE_BYTES_MAX
+
+
+def test_a_body_is_a_nonce_of_12_the_padded_text_and_a_tag_of_16_bytes() -> None:
+    assert (NONCE_SIZE_BYTES, TAG_SIZE_BYTES) == (12, 16)
+    assert BODY_SIZE_BYTES_MAX == 12 + 960 * KIB + 16
 
 
 @pytest.mark.parametrize("size", [0, 31, 33])
@@ -205,6 +212,7 @@ def test_nothing_is_bound_to_a_stream_id_of_another_size(size: int) -> None:
 
 @pytest.mark.parametrize("number", [-1, 2**64])
 def test_numbers_have_64_bits(number: int) -> None:
+    assert body_aad(STREAM_ID, 0).endswith(bytes(8))
     assert body_aad(STREAM_ID, 2**64 - 1).endswith(b"\xff" * 8)
     with pytest.raises(EntryFormatError, match="64 bits"):
         body_aad(STREAM_ID, number)

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from mithaq.ledger.commitment import lp
 from mithaq.ledger.entry import (
+    BATCH_ENTRIES_MAX,
+    BATCH_SIZE_BYTES_MAX,
+    BODIES_PER_EPOCH_MAX,
     BODY_SIZE_BYTES_MAX,
     EntryKind,
     Own,
@@ -197,6 +200,17 @@ def test_a_run_is_hashed_as_its_entries_are_one_by_one() -> None:
         for each in range(2, 7)
     ]
     assert leaf_hashes(run.terms_bytes, run.own_bytes, run.own_size) == expected
+
+
+def test_a_run_of_the_narrowest_entries_is_parted() -> None:
+    assert split_own(b"sequencesequence", 8) == [b"sequence", b"sequence"]
+
+
+def test_the_limits_are_those_of_the_protocol() -> None:
+    # PROTOCOL 4.4 and 5.1.
+    assert BODIES_PER_EPOCH_MAX == 2**20
+    assert BATCH_ENTRIES_MAX == 256
+    assert BATCH_SIZE_BYTES_MAX == 1024 * 1024
 
 
 @pytest.mark.parametrize(("size", "own_size"), [(0, 8), (7, 8), (9, 8), (16, 0), (16, 7), (75, 76)])

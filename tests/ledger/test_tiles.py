@@ -15,7 +15,7 @@ from mithaq.ledger.tiles import (
     subtree_hash,
     subtree_hashes,
 )
-from mithaq.ledger.tree import leaf_hash, root_of
+from mithaq.ledger.tree import TREE_SIZE_MAX, leaf_hash, root_of
 
 LEAVES = [leaf_hash(number.to_bytes(4, "big")) for number in range(70_000)]
 
@@ -134,6 +134,11 @@ def test_a_missing_tile_is_an_error_and_not_another_hash(stored: TileMap) -> Non
         subtree_hash(stored, 70_000, 70_001)
     with pytest.raises(TreeFormatError, match="missing or narrower"):
         subtree_hash(stored, 0, 70_001)
+
+
+def test_the_largest_tree_has_a_node_whose_tiles_are_missing(stored: TileMap) -> None:
+    with pytest.raises(TreeFormatError, match="missing or narrower"):
+        subtree_hash(stored, 0, TREE_SIZE_MAX)
 
 
 def test_storage_is_asked_once_and_for_no_tile_twice(stored: TileMap) -> None:

@@ -15,7 +15,7 @@ from mithaq.ledger.errors import (
     SignatureMissingError,
 )
 from mithaq.ledger.keytypes import KeyType
-from mithaq.ledger.note import NOTE_SIZE_BYTES_MAX, VerifierKey
+from mithaq.ledger.note import NOTE_SIZE_BYTES_MAX, Note, SignatureLine, VerifierKey
 from mithaq.ledger.proof import inclusion_proof
 from mithaq.ledger.tiles import TileMap
 from mithaq.ledger.tlog_proof import (
@@ -223,7 +223,24 @@ def test_a_proof_with_more_hashes_than_any_tree_is_refused_before_they_are_read(
         parse_tlog_proof(b"c2sp.org/tlog-proof@v1\n" + more + b"\n" + NOTE)
 
 
-def test_the_largest_note_fits_a_proof_and_more_does_not() -> None:
-    assert PROOF_SIZE_BYTES_MAX > NOTE_SIZE_BYTES_MAX
+def test_the_largest_proof_fits_its_limit_and_more_does_not() -> None:
+    rest = Note("\n", (SignatureLine("name", bytes(4), b"s"),)).to_bytes()
+    largest_note = b"x" * (NOTE_SIZE_BYTES_MAX - len(rest)) + rest
+    extra = bytes(EXTRA_SIZE_BYTES_MAX)
+    assert EXTRA_SIZE_BYTES_MAX == 65_536
+    largest = TlogProof(TREE_SIZE_MAX, (LEAVES[0],) * PROOF_HASHES_MAX, largest_note, extra)
+    assert parse_tlog_proof(largest.to_bytes()) == largest
+    assert len(largest.to_bytes()) <= PROOF_SIZE_BYTES_MAX < NOTE_SIZE_BYTES_MAX + 100_000
     with pytest.raises(NoteFormatError, match="a proof is"):
         parse_tlog_proof(WRITTEN + b"x" * PROOF_SIZE_BYTES_MAX)
+
+
+def test_no_cosigner_is_asked_for_unless_the_caller_does() -> None:
+    shown = verify_tlog_proof(
+        proof_of(3),
+        leaf=LEAVES[3],
+        origin=ORIGIN,
+        ed25519_public=LOG_ED25519.public,
+        mldsa_public=LOG_MLDSA.public,
+    )
+    assert shown.cosignatures == ()
