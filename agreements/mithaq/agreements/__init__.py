@@ -8,7 +8,7 @@ The rooms within:
 
 - ``vocabulary``, ``categories``, ``countries``: the closed words that terms are made of;
 - ``clause``, ``terms``, ``wire``: the terms, and the exact bytes that parties sign;
-- ``yaml_form``, ``draft``: the terms as people write them, and a first draft;
+- ``yaml_form``, ``draft``, ``articles``: the terms as people write them, and a first draft;
 - ``facts``, ``status``, ``reason``: what a decision is about, and what it says;
 - ``decision``, ``header``, ``reading``, ``act``: the evaluator, at each place that asks it;
 - ``streams``: which streams an agreement needs, and which of them carry a record;
