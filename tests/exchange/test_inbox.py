@@ -387,7 +387,7 @@ def test_a_withdrawal_is_carried_out_when_its_header_is_held(cairo: Desk, tunis:
     cairo.done(WithdrawItem(record.alert_id, WITHDRAWN_REASON, OFFICER))
     (batch,) = cairo.take_batches()
     held = tunis.hold(headers_of(tunis.federation, batch))
-    assert held.erased
+    assert held.withdrawn
     assert tunis.rows("SELECT status, wrapped_key, body FROM node_record") == [
         ("erased", None, None)
     ]

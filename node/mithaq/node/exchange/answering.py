@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from mithaq.agreements.decision import decide_header
 from mithaq.agreements.header import linking
 from mithaq.agreements.terms import Agreement
 from mithaq.agreements.vocabulary import ERASURE_RECEIPT, RETURN_MESSAGE
@@ -17,7 +18,11 @@ from mithaq.ledger.entry import Priority, StreamRole, day_from
 from mithaq.node.exchange.acts import ActResult, AnswerItem, Disclosure
 from mithaq.node.exchange.draft import PutDraft, PutTerms
 from mithaq.node.exchange.epochs import entitled_readers
-from mithaq.node.exchange.errors import AgreementUnknownError, NoStreamError
+from mithaq.node.exchange.errors import (
+    AgreementUnknownError,
+    DeniedByAgreementError,
+    NoStreamError,
+)
 from mithaq.node.exchange.home import milliseconds, seconds
 from mithaq.node.exchange.issuing import Outcome
 from mithaq.node.exchange.stored import item_id, new_row, new_seed
@@ -39,6 +44,7 @@ def answer(tx: Transaction, item: AnswerItem) -> Outcome:
     Raises:
         AgreementUnknownError: the agreement named is not one with this peer.
         NoStreamError: no return stream to the peer, or it may read nothing now.
+        DeniedByAgreementError: the agreement lets nothing through to this peer now.
 
     """
     record = item.record
@@ -57,6 +63,19 @@ def answer(tx: Transaction, item: AnswerItem) -> Outcome:
         raise NoStreamError(f"{item.peer} may read nothing now")
     agreement = standing.in_force(at=tx.at)
     expires_at = expiry(agreement, sender=tx.home.member, peer=item.peer, at=tx.at)
+    decision = decide_header(
+        agreement,
+        status=standing.status,
+        category=code_of(record),
+        sender=tx.home.member,
+        recipients=(item.peer,),
+        purposes=stream.key.purposes,
+        expires_at=expires_at,
+        at=tx.at,
+        role=int(StreamRole.RETURN),
+    )
+    if not decision.allowed:
+        raise DeniedByAgreementError(f"{item.peer}: {decision.reason}")
     record_no, seed = 0, new_seed(tx.home.random)
     if record.kind is not RecordKind.ERASURE_RECEIPT:
         record_no = tx.new_record_no()

@@ -5,7 +5,6 @@ emptied first, then the receipt is signed. The one rule: an erasure is only conf
 its bytes are gone from what this node keeps on disk.
 """
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,12 +12,12 @@ import sqlalchemy as sa
 
 from mithaq.node.exchange.acts import AnswerItem
 from mithaq.node.exchange.answering import ERASURE_TASK
+from mithaq.node.exchange.erasing import empty_log
 from mithaq.node.exchange.home import SYSTEM, Home
 from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.exchange.outbox import Outbox
 from mithaq.node.records.model import seal_in
 from mithaq.service.logging import declare, logger
-from mithaq.store.errors import StoreBusyError
 from mithaq.v1 import record_pb2
 
 TASKS_AT_ONCE_MAX: Final = 256
@@ -37,11 +36,7 @@ class ErasureAnswers:
         items = await self.home.database.read(self._owed)
         if not items:
             return 0
-        try:
-            await asyncio.to_thread(self.home.database.truncate_wal)
-        except StoreBusyError as fault:
-            # A reader still sees the old pages: it is tried again in a moment.
-            logger().info(DELAYED, code=fault.code)
+        if not await empty_log(self.home.database):
             return 0
         paid = 0
         for outcome in await self.outbox.submit_all(items):

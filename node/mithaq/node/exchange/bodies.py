@@ -53,6 +53,11 @@ class ArrivedBodies:
     bodies: Mapping[int, bytes]
     omissions: Mapping[int, Omission]
 
+    @property
+    def size_bytes(self) -> int:
+        """What they take in memory while they wait."""
+        return sum(map(len, self.bodies.values()))
+
 
 class Delivered(NamedTuple):
     """An awaited entry with its body, or without one where its absence is proven."""

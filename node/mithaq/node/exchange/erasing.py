@@ -5,7 +5,9 @@ said. The one rule: whoever calls this empties the write-ahead log after the com
 before anybody is told that the record is gone.
 """
 
+import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -17,6 +19,26 @@ from mithaq.node.lookup.runs import sorted_entries
 from mithaq.node.records.model import parse_record
 from mithaq.node.sealing.errors import ErasedError
 from mithaq.node.tables import RecordStatus
+from mithaq.service.logging import declare, logger
+from mithaq.store.engine import Database
+from mithaq.store.errors import StoreError
+
+# Where erased rows may have stood.
+ERASED_FROM: Final = ("node_record", "node_out_body", "node_lookup_page")
+DELAYED: Final = declare("erased bytes not yet off the disk", "code")
+
+
+async def empty_log(database: Database) -> bool:
+    """Get erased bytes off the disk; return whether they are.
+
+    A long read may still hold the old pages: then whoever needs it asks again later.
+    """
+    try:
+        await asyncio.to_thread(database.truncate_wal, tables=ERASED_FROM)
+    except StoreError as fault:
+        logger().info(DELAYED, code=fault.code)
+        return False
+    return True
 
 
 def erase_content(

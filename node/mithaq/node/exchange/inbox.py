@@ -53,6 +53,11 @@ class ArrivedHeaders:
         """The stream that they are of."""
         return self.piece.stream_id
 
+    @property
+    def size_bytes(self) -> int:
+        """What they take in memory while they wait."""
+        return sum(len(run.terms_bytes) + len(run.own_bytes) for run in self.piece.runs)
+
 
 @dataclass(slots=True)
 class Held:
@@ -61,8 +66,8 @@ class Held:
     receipts: list[Receipt] = field(default_factory=list[Receipt])
     waiting: list[ArrivedHeaders] = field(default_factory=list[ArrivedHeaders])
     failed: dict[bytes, Exception] = field(default_factory=dict[bytes, Exception])
-    # Whether content was erased for a withdrawal: the write-ahead log still holds it.
-    erased: bool = False
+    # Whether a WITHDRAW was carried out, so that an answer is owed.
+    withdrawn: bool = False
 
 
 def hold_headers(
@@ -116,7 +121,8 @@ def _hold(
         save_refusals(connection, log_no, lists, at=at)
         withdrawn = list(in_stream.withdrawals(judged))
         if withdrawn:
-            held.erased |= take_back_all(connection, home, log_no, withdrawn, at=at)
+            take_back_all(connection, home, log_no, withdrawn, at=at)
+            held.withdrawn = True
     else:
         log_no = stream.log_no
     receipt = sign_receipt(

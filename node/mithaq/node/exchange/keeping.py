@@ -264,27 +264,34 @@ class Keeper:
     def _note_erasure(self, opened: Opened) -> str | None:
         """Note a reader's answer to a withdrawal of ours (PROTOCOL 5.9)."""
         receipt = opened.record.message.erasure_receipt
-        log_no = self.connection.execute(
-            sa.select(STREAM.c.log_no).where(
-                STREAM.c.stream_id == receipt.disclosure.stream_id, STREAM.c.own.is_(True)
-            )
-        ).scalar()
+        place = receipt.disclosure
+        withdrawn = self.connection.execute(
+            sa.select(STREAM.c.log_no, STREAM.c.audience, WITHDRAWAL.c.at_ms)
+            .join(WITHDRAWAL, WITHDRAWAL.c.log_no == STREAM.c.log_no)
+            .where(STREAM.c.stream_id == place.stream_id, STREAM.c.own.is_(True))
+            .where(WITHDRAWAL.c.target == place.sequence)
+        ).first()
+        if withdrawn is None or self.stream.sender not in withdrawn.audience.split():
+            return DISCLOSURE_UNKNOWN
+        values = {
+            "state": _OUTCOMES[receipt.outcome],
+            "done_at": receipt.done_at,
+            "ground": receipt.ground,
+            "until": receipt.retained_until or None,
+        }
+        key = {
+            "log_no": withdrawn.log_no,
+            "sequence": place.sequence,
+            "reader": self.stream.sender,
+        }
         changed = self.connection.execute(
-            sa.update(ERASURE)
-            .where(
-                ERASURE.c.log_no == log_no,
-                ERASURE.c.sequence == receipt.disclosure.sequence,
-                ERASURE.c.reader == self.stream.sender,
-            )
-            .values(
-                state=_OUTCOMES[receipt.outcome],
-                done_at=receipt.done_at,
-                ground=receipt.ground,
-                until=receipt.retained_until or None,
-            )
+            sa.update(ERASURE).where(*(ERASURE.c[name] == each for name, each in key.items())),
+            values,
         ).rowcount
         if not changed:
-            return DISCLOSURE_UNKNOWN
+            # A reader of the audience whom no epoch named: it had nothing, and says so.
+            asked = {"asked_at_ms": withdrawn.at_ms, "due_at_ms": withdrawn.at_ms}
+            self.connection.execute(sa.insert(ERASURE), {**key, **asked, **values})
         self._told.append(_reference(opened, self.stream))
         return None
 

@@ -27,6 +27,7 @@ from mithaq.node.exchange.acts import (
 )
 from mithaq.node.exchange.answering import answer
 from mithaq.node.exchange.audit_trail import audit_entries
+from mithaq.node.exchange.erasing import empty_log
 from mithaq.node.exchange.errors import (
     ExchangeError,
     OutboxFullError,
@@ -163,7 +164,7 @@ class Outbox:
         else:
             self.written(written.batches)
             if written.erased:
-                await asyncio.to_thread(self.home.database.truncate_wal)
+                await empty_log(self.home.database)
             self._answer(group, written.answers)
 
     async def _commit_singly(self, group: list[_Waiting], error: Exception) -> None:

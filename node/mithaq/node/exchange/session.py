@@ -17,6 +17,7 @@ from mithaq.ledger.errors import LedgerError
 from mithaq.node.exchange import housekeeping
 from mithaq.node.exchange.accepting import Answers
 from mithaq.node.exchange.answering_erasures import ErasureAnswers
+from mithaq.node.exchange.erasing import empty_log
 from mithaq.node.exchange.errors import DrainedError, ExchangeError, SigningHaltedError
 from mithaq.node.exchange.expiring import expire
 from mithaq.node.exchange.freeze import INTERVAL
@@ -212,7 +213,7 @@ class Session:
         await home.database.write(lambda each: housekeeping.check_receipts(each, home, at=at))
         await home.database.write(lambda each: housekeeping.check_erasures(each, home, at=at))
         while await home.database.write(lambda each: expire(each, home, at=at)):
-            await asyncio.to_thread(home.database.truncate_wal)
+            await empty_log(home.database)
         await home.database.write(lambda each: housekeeping.drop_delivered(each, home, at=at))
         await home.database.write(housekeeping.drop_opened_secrets)
         await self.follow.settle()

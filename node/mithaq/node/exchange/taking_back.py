@@ -36,8 +36,8 @@ def take_back_all(
     withdrawn: Sequence[Withdrawn],
     *,
     at: datetime,
-) -> bool:
-    """Carry out WITHDRAWs whose headers are held; return whether content was erased."""
+) -> None:
+    """Carry out WITHDRAWs whose headers are held."""
     gone: list[Any] = []
     for each in withdrawn:
         gone += _take_back(connection, home, log_no, each, at=at)
@@ -51,7 +51,6 @@ def take_back_all(
         result_count=len(gone),
     )
     home.audit.append(connection, [entry])
-    return bool(gone)
 
 
 def _take_back(
