@@ -19,7 +19,7 @@ class Approver:
     """Whoever decides about requests to join, over the hub's Ordering service."""
 
     hub: RunningHub
-    invitations: dict[bytes, Invitation] = field(default_factory=dict)
+    invitations: dict[bytes, Invitation] = field(default_factory=dict[bytes, Invitation])
 
     @property
     def federation(self) -> Federation:

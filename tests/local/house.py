@@ -6,7 +6,7 @@ inbox would keep it.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -91,7 +91,7 @@ class House:
         return read_profile(NodeFolder(self.config.directory).profiles / user)
 
     @asynccontextmanager
-    async def served(self) -> AsyncIterator["House"]:
+    async def served(self) -> AsyncGenerator["House"]:
         stop = asyncio.Event()
         started: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
         works = Clockwork(now=self.clock)
@@ -109,7 +109,7 @@ class House:
             assert await task == 0
 
     @asynccontextmanager
-    async def as_user(self, user: str) -> AsyncIterator[grpc.aio.Channel]:
+    async def as_user(self, user: str) -> AsyncGenerator[grpc.aio.Channel]:
         port = self.running.local_port if self.running is not None else self.port
         profile = self.profile(user)
         credentials = grpc.ssl_channel_credentials(

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -144,7 +144,7 @@ async def test_the_health_page_says_that_officers_are_served_while_the_hub_is_aw
 
 
 @asynccontextmanager
-async def process_of(house: House, port: int, metrics_port: int) -> AsyncIterator[Any]:
+async def process_of(house: House, port: int, metrics_port: int) -> AsyncGenerator[Any]:
     """Run the node as its own process, as the command line does."""
     config = house.config.model_copy(
         update={"local_listen": f"127.0.0.1:{port}", "metrics_port": metrics_port}
@@ -211,7 +211,7 @@ async def test_what_was_answered_is_there_after_a_kill_and_a_signal_stops_it_tid
 @asynccontextmanager
 async def two_nodes(
     tmp_path: Path, *, database: str = ""
-) -> AsyncIterator[tuple[House, House, Any]]:
+) -> AsyncGenerator[tuple[House, House, Any]]:
     """Yield the nodes of eg-moi and tn-dgsn, connected by a real hub."""
     federation = Federation.found()
     federation.enrol(*MEMBERS)

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from mithaq.node.config import NodeConfig
 from mithaq.node.exchange.home import Home
-from mithaq.node.exchange.session import SUBMIT_DEADLINE_S, Session
+from mithaq.node.exchange.session import MINUTE_S, SUBMIT_DEADLINE_S, Session
 from mithaq.node.folder import NodeFolder
 from mithaq.node.keyring import Keyring
 from mithaq.node.local.agreements import AgreementService
@@ -191,12 +191,14 @@ class _App:
         return {"database": True, "registry": self.desk.home.registry.size > 0}
 
     async def _upkeep(self) -> None:
-        while True:
+        # The session looks once a minute by itself.
+        while self.config.intervals.upkeep_s < MINUTE_S:
             await asyncio.sleep(self.config.intervals.upkeep_s)
             try:
                 await self.session.keep_up()
             except StoreError as fault:
                 logger().warning(UPKEEP_FAILED, code=fault.code)
+        await asyncio.Event().wait()
 
     async def _merge_index(self) -> None:
         while True:

@@ -43,7 +43,7 @@ class NodeIntervals(Section):
     """How often the node does what it does by itself, in seconds."""
 
     # Looking for what is overdue or has expired (PROTOCOL 5.5, 5.8, 5.9).
-    upkeep_s: float = Field(default=60, ge=0.05, le=3600)
+    upkeep_s: float = Field(default=60, ge=0.05, le=60)
     # Merging the runs of the lookup index.
     index_merge_s: float = Field(default=2, ge=0.05, le=600)
     # How long running calls may take to end when the node stops.

@@ -5,7 +5,7 @@ alone; match, hit and report are one act of the outbox. The rule: a match is set
 once, by one person (LED Art. 11, DOMAIN 4 T17).
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -73,7 +73,7 @@ class HitDesk:
     """Matches and hits of one node."""
 
     desk: Desk
-    _settling: set[str] = field(default_factory=set)
+    _settling: set[str] = field(default_factory=set[str])
 
     async def confirm(
         self, caller: Caller, request: local_pb2.ConfirmHitRequest
@@ -144,7 +144,7 @@ class HitDesk:
         return local_pb2.ListHitsResponse(hits=rows)
 
     @contextmanager
-    def _settled_once(self, match_id: str) -> Iterator[None]:
+    def _settled_once(self, match_id: str) -> Generator[None]:
         # One process serves a node, so that two people at once meet here.
         if match_id in self._settling:
             raise MatchSettledError
@@ -261,7 +261,7 @@ _MATCH_COLUMNS: Final = (
 )
 
 
-def _joined(columns: Any, *more: Any) -> sa.Select[Any]:  # noqa: ANN401 - columns
+def _joined(columns: Any, *more: Any) -> Any:  # noqa: ANN401 - columns, and a statement
     return (
         sa.select(*columns, *more)
         .select_from(MATCH)
@@ -275,7 +275,7 @@ def _hits(alert_id: str) -> sa.Select[Any]:
     return wanted.where(HIT.c.alert_id == alert_id) if alert_id else wanted
 
 
-def _matches(alert_id: str) -> sa.Select[Any]:
+def _matches(alert_id: str) -> Any:  # noqa: ANN401 - a statement of the joined columns
     # A match that was reported stands in the list as its hit.
     wanted = _joined(_MATCH_COLUMNS).where(
         sa.or_(MATCH.c.status != CONFIRMED, RECORD.c.own.is_(True))

@@ -116,8 +116,8 @@ class _Run:
     edition: Edition
     at: datetime
     told: local_pb2.ImportListResponse = field(default_factory=local_pb2.ImportListResponse)
-    _seen: set[str] = field(default_factory=set)
-    _new_ids: dict[str, str] = field(default_factory=dict)
+    _seen: set[str] = field(default_factory=set[str])
+    _new_ids: dict[str, str] = field(default_factory=dict[str, str])
     # An entry whose reference can't be read may be any of the missing ones.
     _all_known: bool = True
 

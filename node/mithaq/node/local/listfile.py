@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ class ListFile:
 @asynccontextmanager
 async def received(
     requests: AsyncIterator[local_pb2.ImportListRequest], folder: Path, *, size_bytes_max: int
-) -> AsyncIterator[ListFile]:
+) -> AsyncGenerator[ListFile]:
     """Yield the file that a stream of requests carries; the first request names it.
 
     Raises:
