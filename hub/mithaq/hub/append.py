@@ -17,12 +17,15 @@ from mithaq.hub.directory import HeldStream
 from mithaq.hub.errors import (
     BodyMismatchError,
     RootMismatchError,
+    SequenceError,
+    StreamForkError,
     StreamTakenError,
     StreamUnknownError,
 )
 from mithaq.hub.refusals import Refusal
 from mithaq.ledger.checkpoint import SignedCheckpoint
 from mithaq.ledger.entry import has_body
+from mithaq.ledger.errors import ForkError, SequenceGapError
 from mithaq.ledger.kinds import EntryKind
 from mithaq.ledger.run import Numbers
 from mithaq.ledger.stream import KindAt, Run, StreamState, trim_overlap
@@ -109,8 +112,8 @@ def append_batch(
     """Return what a batch adds to a stream; None where all of it is there already.
 
     Raises:
-        LedgerError: entries, signatures or their order break a rule; ForkError among them.
-        HubError: another's stream, a root that isn't signed, a body that isn't named, an OPEN
+        LedgerError: entries or signatures break a rule.
+        HubError: a gap, a fork, another's stream, a root that isn't signed, a body that isn't named, an OPEN
             that is refused, or a registry that the hub doesn't have yet.
 
     """
@@ -120,7 +123,7 @@ def append_batch(
         raise StreamTakenError(f"{batch.sender} writes to a stream of {held.sender}")
     fresh = batch.runs
     if batch.first_sequence != held.state.size:
-        fresh = trim_overlap(batch.runs, size=held.state.size, hashes_at=log.hashes_at)
+        fresh = _new_part(batch, held.state.size, log=log)
     if not fresh:
         return None
     admission = held.state.admit_all(fresh, kind_at=log.kind_at)
@@ -129,6 +132,16 @@ def append_batch(
     return Appended(
         replace(stream, state=admission.state), fresh, admission.leaf_hashes, signed, gains
     )
+
+
+def _new_part(batch: PublishedBatch, size: int, *, log: StreamLog) -> tuple[Run, ...]:
+    """Return what follows the entries that are there already (PROTOCOL 1.6)."""
+    try:
+        return trim_overlap(batch.runs, size=size, hashes_at=log.hashes_at)
+    except SequenceGapError as fault:
+        raise SequenceError(str(fault)) from fault
+    except ForkError as fault:
+        raise StreamForkError(str(fault)) from fault
 
 
 def _open(batch: PublishedBatch, *, log: StreamLog, bench: Bench) -> Appended:

@@ -16,7 +16,7 @@ from mithaq.hub.bench import RegistryBench
 from mithaq.hub.directory import HeldStream
 from mithaq.hub.errors import RootMismatchError, StreamForkError, StreamTakenError
 from mithaq.hub.evidence import Evidence
-from mithaq.ledger.errors import ForkError, LedgerError
+from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.tiles import subtree_hashes
 from mithaq.ledger.tree import Frontier
 from mithaq.store.log_store import StoredTiles, head, read_runs
@@ -40,7 +40,7 @@ def evidence_of(
     """Return what a refused batch proves against its sender, or None."""
     if stream is None:
         return None
-    if isinstance(error, ForkError | StreamForkError):
+    if isinstance(error, StreamForkError):
         return _FORK.proved(batch, stream, _both(connection, batch, stream), bench=bench)
     if isinstance(error, RootMismatchError):
         sent = _sent(connection, batch, stream)
