@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +19,8 @@ from mithaq.certs.entries import (
 from mithaq.certs.errors import UnknownAgreementError, UnknownMemberError
 from mithaq.certs.hub_enrolment import make_hub_request
 from mithaq.certs.keys import SigningPair
-from mithaq.certs.offline import OfflineKeystore, Passphrase
-from mithaq.certs.registrar import PendingKind
+from mithaq.certs.offline import COST_MIN, OfflineKeystore, Passphrase
+from mithaq.certs.registrar import PendingItem, PendingKind
 from mithaq.certs.tls import IdentityKind, SpiffeId, csr, new_tls_key
 from mithaq.registrar.app import MIGRATIONS
 from mithaq.registrar.config import RegistrarConfig
@@ -36,9 +35,11 @@ PASSPHRASE = Passphrase("a synthetic passphrase")
 NAMES = ("cairo", "geneva", "tunis")
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> RegistrarConfig:
-    config = RegistrarConfig(federation=FEDERATION, directory=tmp_path / "registrar")
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> RegistrarConfig:
+    # Once for all tests: nothing of it is written to, and each offline key takes scrypt.
+    folder = tmp_path_factory.mktemp("registrar") / "registrar"
+    config = RegistrarConfig(federation=FEDERATION, directory=folder)
     found_federation(
         config,
         administrators=NAMES,
@@ -46,6 +47,7 @@ def config(tmp_path: Path) -> RegistrarConfig:
         passphrase=PASSPHRASE,
         policy=Policy(),
         at=datetime.now(UTC).replace(microsecond=0),
+        cost=COST_MIN,
     )
     return config
 
@@ -75,14 +77,18 @@ def hub_request(federation: str = FEDERATION) -> bytes:
     )
 
 
+async def approve(office: Office, item: PendingItem, administrator: EntrySigner) -> None:
+    signed = sign_entry(item.entry.body, [administrator]).to_bytes()
+    await office.act(lambda log: (None, log.approve(item.id, signed, at=office.now())))
+
+
 def admit_hub(config: RegistrarConfig, office: Office) -> None:
     async def admit() -> None:
         request, at = hub_request(), office.now()
         await office.act(lambda log: (None, log.take_hub_request(request, at=at)))
         item = next(iter(office.log.state.pending.values()))
         for name in NAMES[:2]:
-            signed = sign_entry(item.entry.body, [signer(config, name)]).to_bytes()
-            await office.act(lambda log, s=signed: (None, log.approve(item.id, s, at=office.now())))
+            await approve(office, item, signer(config, name))
 
     asyncio.run(admit())
 
@@ -101,8 +107,7 @@ def test_one_administrator_of_two_admits_no_hub(
         await office.act(lambda log: (None, log.take_hub_request(request, at=at)))
         item = next(iter(office.log.state.pending.values()))
         assert item.kind is PendingKind.HUB
-        signed = sign_entry(item.entry.body, [signer(config, "cairo")]).to_bytes()
-        await office.act(lambda log: (None, log.approve(item.id, signed, at=at)))
+        await approve(office, item, signer(config, "cairo"))
 
     asyncio.run(ask())
     assert office.log.registry.size == 1

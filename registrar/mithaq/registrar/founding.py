@@ -17,7 +17,7 @@ from mithaq.certs.entries import EntrySigner, Policy, RegistrarIdentity, sign_en
 from mithaq.certs.genesis import create_genesis, found
 from mithaq.certs.keys import SigningPair
 from mithaq.certs.keystore import Keystore
-from mithaq.certs.offline import OfflineKeystore, Passphrase
+from mithaq.certs.offline import COST_DEFAULT, OfflineKeystore, Passphrase
 from mithaq.certs.tls import IdentityKind, SpiffeId, csr, new_tls_key, tls_key_to_pem
 from mithaq.registrar.config import CONFIG_FILE, RegistrarConfig
 from mithaq.service.local_api import LocalApi
@@ -84,8 +84,11 @@ def found_federation(
     passphrase: Passphrase,
     policy: Policy,
     at: datetime,
+    cost: int = COST_DEFAULT,
 ) -> Founding:
     """Make keys, CA and the first entry in the registrar's folder.
+
+    `cost` is the logarithm of what it costs to try one passphrase.
 
     Raises:
         KeyExistsError: a federation was founded in this folder before.
@@ -97,7 +100,7 @@ def found_federation(
     places.keys.create(CA_KEY, authority.key)
     write_private(places.ca, authority.certificate.pem)
     identity = _registrar_identity(places, authority, at=at)
-    offline = OfflineKeystore(config.directory / "administrators", passphrase=passphrase)
+    offline = OfflineKeystore(config.directory / "administrators", passphrase=passphrase, cost=cost)
     pairs = {name: SigningPair.generate() for name in sorted(administrators)}
     for name, pair in pairs.items():
         offline.create(name, pair)
