@@ -297,3 +297,23 @@ def test_a_newcomer_gets_a_stream_with_everybody_and_one_of_its_own(
     own = cairo.home.database.read_sync(list_own)
     audiences = {each.key.audience for each in own if each.key.role is StreamRole.DISCLOSURE}
     assert {("int-iom", "it-int", "tn-dgsn"), ("it-int",)} <= audiences
+
+
+def test_a_quota_of_the_agreement_ends_with_its_day(cairo: Desk, federation: Federation) -> None:
+    limited = clause("C1", senders=["eg-moi"], recipients=["tn-dgsn", "int-iom"], quota_per_day=3)
+    federation.agree(agreement("eg-moi", "int-iom", "tn-dgsn", clauses=[limited], version=2))
+    cairo.learn()
+    outcomes = cairo.do(*(issue(cairo.alert()) for _ in range(4)))
+    assert [isinstance(each, ActResult) for each in outcomes] == [True, True, True, False]
+    assert isinstance(outcomes[-1], DeniedByAgreementError)
+    assert "QUOTA" in str(outcomes[-1]).upper()
+    assert isinstance(cairo.do(issue(cairo.alert()))[0], DeniedByAgreementError)
+    cairo.clock.ahead = timedelta(days=1)
+    renew(cairo)
+    cairo.done(issue(cairo.alert()))
+    assert cairo.number("SELECT count(*) FROM node_quota") == 2
+
+
+def test_a_clause_without_a_quota_counts_nothing(cairo: Desk) -> None:
+    cairo.do(*(issue(cairo.alert()) for _ in range(4)))
+    assert cairo.number("SELECT count(*) FROM node_quota") == 0

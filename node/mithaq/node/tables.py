@@ -302,6 +302,20 @@ class StandingRow(SQLModel, table=True):
     through_record_no: int = Field(default=0, sa_column=_number())
 
 
+class QuotaRow(SQLModel, table=True):
+    """How many records of a category went to a recipient on a day (UTC); only where counted."""
+
+    __tablename__ = "node_quota"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (_CLUSTERED,)
+
+    agreement_id: str = Field(sa_column=_text(key=True))
+    category: str = Field(sa_column=_text(key=True))
+    recipient: str = Field(sa_column=_text(key=True))
+    # Days since 1970.
+    day: int = Field(sa_column=_number(key=True))
+    sent: int = Field(sa_column=_number())
+
+
 class WitnessedRow(SQLModel, table=True):
     """The newest cosignature of a log witness over one of our audit logs."""
 

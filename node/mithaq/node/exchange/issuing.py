@@ -78,6 +78,7 @@ def issue(tx: Transaction, item: IssueItem, known: Known) -> Outcome:
         agreement_id=item.agreement_id,
         recipients=item.recipients,
         at=tx.at,
+        quotas=tx.quotas,
     )
     ways = [(share, tx.routes.reach(share)) for share in plan.shares]
     record_no, seed = _keep(tx, record, plan)
@@ -106,6 +107,7 @@ def update(tx: Transaction, item: UpdateItem, known: Known) -> Outcome:
         agreement_id=None,
         recipients=None,
         at=tx.at,
+        quotas=tx.quotas,
     )
     standing = live_disclosures(tx.connection, [each.record_no for each in known[record.alert_id]])
     route = _next_version_routes(tx, plan, standing)
@@ -165,6 +167,14 @@ def _live_version(known: Known, alert_id: str) -> OwnVersion:
 
 def _keep(tx: Transaction, record: ParsedRecord, plan: Plan) -> tuple[int, bytes]:
     record_no, seed = tx.new_record_no(), new_seed(tx.home.random)
+    for share in plan.shares:
+        for recipient in share.recipients:
+            tx.quotas.use(
+                share.agreement,
+                sender=tx.home.member,
+                category=record.category,
+                recipient=recipient,
+            )
     agreements = {share.agreement.id for share in plan.shares}
     row = new_row(
         record,

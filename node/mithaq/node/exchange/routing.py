@@ -29,6 +29,7 @@ from mithaq.node.exchange.errors import (
 )
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.out_stream import OwnStream, list_own
+from mithaq.node.exchange.quota import QuotaBook
 from mithaq.node.records.facts import facts_of
 from mithaq.node.records.model import ParsedRecord
 
@@ -66,6 +67,7 @@ def plan_disclosure(
     agreement_id: str | None,
     recipients: Sequence[str] | None,
     at: datetime,
+    quotas: QuotaBook,
 ) -> Plan:
     """Decide who is given an alert; each recipient under one agreement only.
 
@@ -83,8 +85,14 @@ def plan_disclosure(
         allowed, found = audience_for(
             agreement, status=standing.status, sender=member, facts=facts, at=at
         )
+        for recipient in allowed:
+            used_up = quotas.decide(
+                agreement, sender=member, category=record.category, recipient=recipient
+            )
+            if used_up is not None:
+                found[recipient] = used_up
         decisions += _told(found, agreement.id)
-        fresh = frozenset(allowed) - covered
+        fresh = frozenset(each for each in allowed if found[each].allowed) - covered
         if recipients is not None:
             fresh &= frozenset(recipients)
         if fresh:

@@ -16,6 +16,7 @@ from mithaq.agreements.status import AgreementStatus
 from mithaq.node.exchange.draft import Placed, PutDraft, WithdrawDraft
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.out_stream import Batch, OwnStream, Posted, Posting, post
+from mithaq.node.exchange.quota import QuotaBook
 from mithaq.node.exchange.routing import Routes
 from mithaq.node.exchange.rows import insert_rows
 from mithaq.node.exchange.stored import RECORD, next_record_no
@@ -33,6 +34,7 @@ class Transaction:
     home: Home
     at: datetime
     routes: Routes = field(init=False)
+    quotas: QuotaBook = field(init=False)
     erased: bool = False
     _rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _indexed: list[tuple[int, ParsedRecord]] = field(default_factory=list[tuple[int, ParsedRecord]])
@@ -43,6 +45,7 @@ class Transaction:
 
     def __post_init__(self) -> None:
         self.routes = Routes(self.connection, self.home, self.at)
+        self.quotas = QuotaBook(self.connection, self.at)
 
     def new_record_no(self) -> int:
         """Return a number for a row that this transaction will insert."""
@@ -73,6 +76,7 @@ class Transaction:
 
     def finish(self) -> "Finished":
         """Write everything; raise with the whole transaction undone by the caller."""
+        self.quotas.write()
         insert_rows(self.connection, RECORD, self._rows)
         entries = sorted_entries(
             (number, keys_of(record, self.home.index_key)) for number, record in self._indexed

@@ -290,6 +290,15 @@ def _create_erasures() -> None:
         number("through_record_no"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "node_quota",
+        text("agreement_id", key=True),
+        text("category", key=True),
+        text("recipient", key=True),
+        number("day", key=True),
+        number("sent"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _create_desk() -> None:
