@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from mithaq.hub.batch import parse_batch
-from mithaq.hub.commit import CommitRules, transact
+from mithaq.hub.commit import CommitRules, View, transact
 from mithaq.hub.committer import Accepted, Committed, Outcome, Work
 from mithaq.hub.directory import Directory
 from mithaq.hub.recall import recall
@@ -66,6 +66,7 @@ class Core:
     directory: Directory = field(default_factory=Directory)
     now: datetime | None = None
     streams_per_member_max: int = 4096
+    view: View | None = None
 
     @classmethod
     def open(cls, federation: Federation, url: str) -> "Core":
@@ -86,6 +87,7 @@ class Core:
             registry=lambda: self.federation.registry,
             clock=lambda: self.now or datetime.now(UTC),
             streams_per_member_max=self.streams_per_member_max,
+            view=self.view,
         )
 
     def commit(self, *works: Work) -> Committed:

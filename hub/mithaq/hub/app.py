@@ -32,6 +32,7 @@ from mithaq.hub.listeners import Ports, listen
 from mithaq.hub.metrics import HubMetrics
 from mithaq.hub.recall import recall
 from mithaq.hub.relay import RegistryRelay
+from mithaq.hub.replicas import Replication, locked_view
 from mithaq.hub.work_folder import (
     COSIGNING_KEY,
     keep_roots,
@@ -91,6 +92,8 @@ class Hub:
             parts.push_async_callback(database.write, context.journal.write)
             keep_roots(config, context.registry.ca_certificates)
             loops = [context.committer.run(), *Housekeeping(context).loops()]
+            if config.replicas:
+                loops += Replication(context).loops()
             tasks = [asyncio.ensure_future(each) for each in loops]
             parts.push_async_callback(_cancelled, tasks)
             ports = await listen(context, collectors, parts)
@@ -155,6 +158,7 @@ async def _context(
         registry=lambda: relay.registry,
         clock=clock,
         streams_per_member_max=config.limits.streams_per_member_max,
+        view=locked_view if config.replicas else None,
     )
     after = _After(config.evidence, metrics)
     committer = Committer(database, directory, transact=partial(transact, rules), after=after)
@@ -201,8 +205,9 @@ class _After:
                 ALARM, alarm=each.alarm, accused=each.accused, stream=each.stream_id.hex()
             )
         write_evidence(self.evidence, committed.evidence)
-        if committed.erased and self.hub is not None:
-            self.hub.erased = True
+        if self.hub is not None:
+            self.hub.erased = self.hub.erased or committed.erased
+            self.hub.changed.ring()
 
 
 def run_hub(folder: Path) -> int:

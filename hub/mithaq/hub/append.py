@@ -113,8 +113,8 @@ def append_batch(
 
     Raises:
         LedgerError: entries or signatures break a rule.
-        HubError: a gap, a fork, another's stream, a root that isn't signed, a body that isn't named, an OPEN
-            that is refused, or a registry that the hub doesn't have yet.
+        HubError: a gap, a fork, another's stream, a root that isn't signed, a body that isn't
+            named, an OPEN that is refused, or a registry that the hub doesn't have yet.
 
     """
     if held is None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -59,11 +60,31 @@ class CommitRules:
     registry: Callable[[], Registry]
     clock: Callable[[], datetime]
     streams_per_member_max: int
+    # What works may rely on; with replicas, the directory alone is not enough.
+    view: "View | None" = None
+
+
+class Known(Protocol):
+    """What a transaction is told of the streams before it."""
+
+    def find(self, stream_id: bytes) -> HeldStream | None:
+        """Return the stream of this id, if there is one."""
+        ...
+
+    def signed_size(self, log_no: int, reader: str, role: int) -> int:
+        """Return how far a reader has signed in a role; 0 if not at all."""
+        ...
+
+
+View = Callable[[Directory, sa.Connection, Sequence[Work]], Known]
 
 
 def transact(rules: CommitRules, connection: sa.Connection, works: Sequence[Work]) -> Committed:
     """Run works in one transaction; see ``committer.Transact``."""
-    return Transaction(rules, connection).run(works)
+    known: Known = rules.directory
+    if rules.view is not None:
+        known = rules.view(rules.directory, connection, works)
+    return Transaction(rules, connection, known).run(works)
 
 
 @dataclass(slots=True)
@@ -79,8 +100,9 @@ class _Staged:
 class Transaction:
     """One transaction's view: what was committed before it, and what it has staged itself."""
 
-    def __init__(self, rules: CommitRules, connection: sa.Connection) -> None:
+    def __init__(self, rules: CommitRules, connection: sa.Connection, known: Known) -> None:
         self._rules = rules
+        self._known = known
         self._connection = connection
         self._at = rules.clock()
         self._registry = rules.registry()
@@ -91,7 +113,7 @@ class Transaction:
         self._desk = ReceiptDesk(
             connection,
             registry=self._registry,
-            directory=rules.directory,
+            signed_size=self._known.signed_size,
             find=self.find,
             at=self._at,
         )
@@ -123,7 +145,7 @@ class Transaction:
         log_no = self._staged.numbers.get(stream_id)
         if log_no is not None:
             return self._staged.streams[log_no]
-        return self._rules.directory.find(stream_id)
+        return self._known.find(stream_id)
 
     def _take(self, work: Work) -> Accepted | Taken:
         match work:

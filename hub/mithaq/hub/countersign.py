@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mithaq.certs.registry import Registry
-from mithaq.hub.directory import Directory, HeldReceipt, HeldStream
+from mithaq.hub.directory import HeldReceipt, HeldStream
 from mithaq.hub.errors import (
     FreezeListRefusedError,
     ReceiptConflictError,
@@ -48,14 +48,14 @@ class ReceiptDesk:
         connection: sa.Connection,
         *,
         registry: Registry,
-        directory: Directory,
+        signed_size: Callable[[int, str, int], int],
         find: Callable[[bytes], HeldStream | None],
         at: datetime,
     ) -> None:
         """Look streams up by `find`, which knows what the transaction has staged."""
         self._connection = connection
         self._registry = registry
-        self._directory = directory
+        self._signed_size = signed_size
         self._find = find
         self._at = at
         self._newest: dict[_Key, int] = {}
@@ -199,7 +199,7 @@ class ReceiptDesk:
         staged = self._receipts.get((receipt.stream_id, receipt.reader, role))
         if staged is not None:
             return staged.size
-        return self._directory.signed_size(stream.log_no, receipt.reader, role)
+        return self._signed_size(stream.log_no, receipt.reader, role)
 
     def _root_at(self, stream: HeldStream, size: int) -> bytes:
         if size == stream.state.size:

@@ -154,6 +154,10 @@ class Directory:
         """Count bodies that were stored or erased, in bytes by stream."""
         self._stored_bytes.update(changed)
 
+    def set_stored(self, stored_bytes: Mapping[int, int]) -> None:
+        """Take over what the database counts, in bytes by stream."""
+        self._stored_bytes = Counter(stored_bytes)
+
     def note_erased(self, freed: Mapping[int, int]) -> None:
         """Forget streams of which bodies were erased, and count those, in bytes by stream."""
         self.recent.forget(freed)
@@ -210,11 +214,16 @@ class Directory:
             self._by_sender.setdefault(stream.sender, []).append(stream.log_no)
             for member in stream.audience:
                 self._by_reader.setdefault(member, []).append(stream.log_no)
+        elif self._streams[stream.log_no].state.size > stream.state.size:
+            # A look at the database that began before our own last transaction.
+            return
         self._streams[stream.log_no] = stream
 
     def _put_receipt(self, receipt: HeldReceipt) -> None:
         known = self._receipts.setdefault(receipt.log_no, {})
-        known[receipt.reader, receipt.role] = receipt
+        older = known.get((receipt.reader, receipt.role))
+        if older is None or older.size <= receipt.size:
+            known[receipt.reader, receipt.role] = receipt
 
     def _wake_readers(self, log_no: int) -> None:
         for member in self._streams[log_no].audience:

@@ -26,7 +26,7 @@ def recall(connection: sa.Connection, directory: Directory) -> None:
         sa.select(STREAM.c.log_no, STREAM.c.stored_bytes).order_by(STREAM.c.log_no)
     ).all()
     streams = [recall_stream(connection, row.log_no) for row in rows]
-    directory.add(streams, _receipts(connection))
+    directory.add(streams, recall_receipts(connection))
     directory.note_stored({row.log_no: row.stored_bytes for row in rows})
 
 
@@ -63,7 +63,10 @@ def _closed_at(connection: sa.Connection, log_no: int, log: LogHead) -> int:
     raise StoreDamagedError(f"{log.origin} is closed without CLOSE")
 
 
-def _receipts(connection: sa.Connection) -> Iterator[HeldReceipt]:
+def recall_receipts(
+    connection: sa.Connection, *where: sa.ColumnElement[bool]
+) -> Iterator[HeldReceipt]:
+    """Yield each reader's newest receipts, all of them or those that fulfil a condition."""
     columns = (
         RECEIPT.c.log_no,
         RECEIPT.c.reader,
@@ -72,5 +75,5 @@ def _receipts(connection: sa.Connection) -> Iterator[HeldReceipt]:
         RECEIPT.c.root,
         RECEIPT.c.cosignature,
     )
-    for row in connection.execute(sa.select(*columns)):
+    for row in connection.execute(sa.select(*columns).where(*where)):
         yield HeldReceipt(*row)
