@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 from grpc import StatusCode
 
+from mithaq.cli.__main__ import main as entry_point
 from mithaq.cli.errors import EXIT_USAGE, CliError, describe
-from mithaq.cli.main import cli, run
+from mithaq.cli.main import cli, main, run
 from mithaq.cli.output import present
 from mithaq.service.errors import MithaqError
 
@@ -95,3 +96,11 @@ def test_what_another_state_wrote_cannot_steer_a_terminal(
 ) -> None:
     present("alert.show", {"name": "A\x1b[2Jl \u202ebar [red]x[/red]"}, as_json=False)
     assert capsys.readouterr().out == "name\tA[2Jl bar [red]x[/red]\n"
+
+
+def test_the_module_runs_as_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["version"])
+    assert ended.value.code == 0
+    assert entry_point is main
+    assert "mithaq" in capsys.readouterr().out

@@ -16,6 +16,7 @@ def upgrade() -> None:
     """Create the tables that hub and node share, then the hub's own."""
     shared_tables_v1(op)  # type: ignore[arg-type]  # alembic's proxy of Operations
     _create_streams()
+    _create_epochs()
     _create_answers()
     _create_registry()
     if op.get_context().dialect.name == "postgresql":
@@ -67,6 +68,9 @@ def _create_streams() -> None:
     op.create_index(
         op.f("ix_hub_body_run_expires_at"), "hub_body_run", ["expires_at"], unique=False
     )
+
+
+def _create_epochs() -> None:
     op.create_table(
         "hub_epoch",
         sa.Column("log_no", sa.BigInteger(), autoincrement=False, nullable=False),

@@ -18,7 +18,9 @@ def upgrade() -> None:
     shared_tables_v1(Operations(op.get_context()))
     _create_streams()
     _create_records()
+    _create_index()
     _create_proofs()
+    _create_witnesses()
     _create_erasures()
     _create_desk()
     if op.get_context().dialect.name == "postgresql":
@@ -171,6 +173,9 @@ def _create_records() -> None:
         number("until"),
         sqlite_with_rowid=False,
     )
+
+
+def _create_index() -> None:
     op.create_table(
         "node_lookup_run",
         serial("run_no"),
@@ -231,6 +236,9 @@ def _create_proofs() -> None:
         octets("message"),
     )
     op.create_index("ix_node_refusal_list_log_no", "node_refusal_list", ["log_no"])
+
+
+def _create_witnesses() -> None:
     op.create_table(
         "node_witnessed",
         text("origin", key=True),
