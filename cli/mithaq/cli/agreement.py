@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from mithaq.agreements.lint import lint as lint_agreement
 
 from mithaq.agreements import yaml_form
+from mithaq.agreements.lint import lint as lint_agreement
 from mithaq.agreements.terms import Agreement
 from mithaq.certs.entries import (
     AgreementSuspended,
