@@ -57,7 +57,8 @@ class AuditService(local_pb2_grpc.AuditServiceServicer):
             )
         )
         return local_pb2.ListAuditResponse(
-            rows=[audit_row(index, entry) for index, entry in rows.rows], size=size
+            rows=[audit_row(index, entry, alert_id=request.alert_id) for index, entry in rows.rows],
+            size=size,
         )
 
     async def VerifyAudit(  # noqa: N802
@@ -106,15 +107,19 @@ class AuditService(local_pb2_grpc.AuditServiceServicer):
             yield local_pb2.ExportAuditResponse(chunk=bundle[start : start + CHUNK_SIZE_BYTES])
 
 
-def audit_row(index: int, entry: AuditEntry) -> local_pb2.AuditRow:
-    """Return the line of a list for an audit entry."""
+def audit_row(index: int, entry: AuditEntry, *, alert_id: str = "") -> local_pb2.AuditRow:
+    """Return the line of a list for an audit entry: of all its records, or of one alert's.
+
+    One entry covers a batch; who asks about an alert is told its clauses and no other's.
+    """
+    records = [each for each in entry.records if alert_id in {"", each.alert_id}]
     clauses = dict.fromkeys(
         clause
-        for record in entry.records
+        for record in records
         if record.decision is not None
         for clause in record.decision.clause_ids
     )
-    alerts = dict.fromkeys(record.alert_id for record in entry.records if record.alert_id)
+    alerts = dict.fromkeys(record.alert_id for record in records if record.alert_id)
     return local_pb2.AuditRow(
         index=index,
         at_ms=(entry.at - _EPOCH) // timedelta(milliseconds=1),
@@ -128,7 +133,7 @@ def audit_row(index: int, entry: AuditEntry) -> local_pb2.AuditRow:
         clause_ids=list(clauses)[:256],
         alert_ids=list(alerts)[:256],
         counterparts=entry.counterparts,
-        record_count=entry.result_count or len(entry.records),
+        record_count=len(records) if alert_id else entry.result_count or len(records),
         agreement_id=entry.agreement_id,
     )
 
