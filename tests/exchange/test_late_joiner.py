@@ -5,12 +5,23 @@ from datetime import timedelta
 from mithaq.certs import acts
 from mithaq.certs.keys import ReceptionKey
 from mithaq.ledger.entry import EntryKind, WithdrawReason
-from mithaq.node.exchange.acts import IssueItem, UpdateItem, WithdrawItem
+from mithaq.node.exchange.acts import (
+    ActResult,
+    AnswerItem,
+    IssueItem,
+    UpdateItem,
+    WithdrawItem,
+)
 from mithaq.node.exchange.in_stream import terms_of
 from mithaq.node.exchange.late_joiner import CHUNK_RECORDS, next_chunk
+from mithaq.node.exchange.receipts import to_message
+from mithaq.node.exchange.retelling import next_retold
+from mithaq.node.records.model import ParsedRecord, seal_in
+from mithaq.v1 import record_pb2
 from tests.exchange.conftest import NewDesk
 from tests.exchange.nodes import OFFICER, next_version
-from tests.exchange.relay import Desk, kinds
+from tests.exchange.relay import Desk, accept, kinds
+from tests.exchange.test_answers import take
 from tests.exchange.test_outbox import renew
 from tests.federation import Federation, agreement
 
@@ -21,6 +32,16 @@ def catch_up(desk: Desk) -> int:
     while (item := desk.home.database.read_sync(next_chunk)) is not None:
         desk.done(item)
         count += 1
+    return count
+
+
+def retell(desk: Desk) -> int:
+    """Say again what was refused by a newer registry only; return how many acts that took."""
+    count = 0
+    while item := desk.home.database.read_sync(lambda each: next_retold(each, desk.home)):
+        desk.done(item)
+        count += 1
+        assert count < 20, "it goes round"
     return count
 
 
@@ -144,8 +165,8 @@ def test_a_lifted_suspension_of_the_agreement_tells_anew_what_was_refused_meanwh
     # The reader's registry had grown when the body came: it refused what was sealed before.
     cairo.home.database.write_sync(
         lambda each: each.exec_driver_sql(
-            "INSERT INTO node_refusal SELECT log_no, sequence, 'tn-dgsn', 'NARROWED_SINCE', 9, 0, 1"
-            " FROM node_disclosure"
+            "INSERT INTO node_refusal SELECT log_no, sequence, 'tn-dgsn', 'NARROWED_SINCE',"
+            " 9, 0, 1, 0 FROM node_disclosure"
         )
     )
     federation.lift_agreement("test-agreement", "tn-dgsn")
@@ -165,7 +186,7 @@ def test_many_records_are_told_in_chunks_that_survive_a_restart(
     first = cairo.home.database.read_sync(next_chunk)
     assert first is not None
     assert len(first.record_nos) == CHUNK_RECORDS
-    assert not first.is_last
+    assert first.joining == (first.record_nos[-1], False)
     cairo.done(first)
     cairo.close()
     cairo.open()
@@ -188,3 +209,84 @@ def test_an_epoch_to_the_newcomer_alone_names_nobody_else(
         for reader in terms_of(run.terms_bytes).readers
     }
     assert readers == {"it-int"}
+
+
+def refuse_underway(cairo: Desk, tunis: Desk, federation: Federation) -> ParsedRecord:
+    """Let an alert be on its way while the agreement's next version is admitted."""
+    tunis.receive(*cairo.take_batches())
+    record = cairo.alert()
+    cairo.done(IssueItem(record, None, None, OFFICER))
+    federation.agree(agreement("eg-moi", "int-iom", "tn-dgsn", version=2))
+    tunis.learn()
+    batches = cairo.take_batches()
+    unsealed = tunis.receive(*batches)
+    (lists,) = unsealed.receipts[-1].lists
+    assert [each.reason for each in lists.refusals] == ["NARROWED_SINCE"]
+    message = to_message(unsealed.receipts[-1].receipt)
+    message.refusals.append(lists)
+    accept(cairo, *batches)
+    assert take(cairo, message) == []
+    return record
+
+
+def test_what_was_on_its_way_during_a_change_is_told_again_to_who_refused_it(
+    cairo: Desk, tunis: Desk, federation: Federation
+) -> None:
+    record = refuse_underway(cairo, tunis, federation)
+    assert retell(cairo) == 0, "not before this node knows of the change itself"
+    cairo.learn()
+    assert retell(cairo) == 1
+    batches = cairo.take_batches()
+    puts = [each for each in batches if EntryKind.PUT in kinds(each)]
+    assert [each.segment.state.opening.audience for each in puts] == [("tn-dgsn",)]
+    tunis.receive(*batches)
+    assert tunis.rows("SELECT alert_id, status FROM node_record") == [(record.alert_id, "live")]
+    assert retell(cairo) == 0
+
+
+def test_what_was_withdrawn_meanwhile_is_not_told_again(
+    cairo: Desk, tunis: Desk, federation: Federation
+) -> None:
+    record = refuse_underway(cairo, tunis, federation)
+    cairo.learn()
+    cairo.done(WithdrawItem(record.alert_id, WithdrawReason.ERROR, OFFICER))
+    retell(cairo)
+    assert all(EntryKind.PUT not in kinds(each) for each in cairo.take_batches())
+
+
+def test_an_answer_that_was_on_its_way_during_a_change_is_put_again(
+    cairo: Desk, tunis: Desk, federation: Federation
+) -> None:
+    cairo.receive(*tunis.take_batches())
+    receipt = erasure_receipt(tunis, cairo)
+    federation.agree(agreement("eg-moi", "int-iom", "tn-dgsn", version=2))
+    cairo.learn()
+    batches = tunis.take_batches()
+    unsealed = cairo.receive(*batches)
+    (lists,) = unsealed.receipts[-1].lists
+    message = to_message(unsealed.receipts[-1].receipt)
+    message.refusals.append(lists)
+    accept(tunis, *batches)
+    assert take(tunis, message) == []
+    tunis.learn()
+    assert retell(tunis) == 1
+    again = [each for each in tunis.take_batches() if EntryKind.PUT in kinds(each)]
+    assert len(again) == 1
+    assert again[0].stream_id == batches[-1].stream_id
+    assert receipt.disclosures[0].stream_id == again[0].stream_id
+    assert retell(tunis) == 0
+
+
+def erasure_receipt(tunis: Desk, cairo: Desk) -> ActResult:
+    """Let the reader answer for a withdrawal."""
+    record = seal_in(
+        record_pb2.Record(
+            erasure_receipt=record_pb2.ErasureReceipt(
+                disclosure=record_pb2.DisclosureName(stream_id=bytes(32), sequence=2),
+                member=tunis.member,
+                outcome=record_pb2.ERASURE_OUTCOME_ERASED,
+                done_at=int(tunis.clock().timestamp()),
+            )
+        )
+    )
+    return tunis.done(AnswerItem(cairo.member, "test-agreement", record, OFFICER))

@@ -97,7 +97,7 @@ class RecordRow(SQLModel, table=True):
     __table_args__ = (Index("node_record_item", "item_id", "version", "own", unique=True),)
 
     record_no: int | None = Field(default=None, sa_column=_serial())
-    # alert, hit or form.
+    # alert, hit, form or erasure (an own receipt of one).
     kind: str = Field(sa_column=_text())
     item_id: str = Field(sa_column=_text())
     alert_id: str = Field(sa_column=_text())
@@ -200,8 +200,9 @@ class RefusalRow(SQLModel, table=True):
     reason: str = Field(sa_column=_text())
     registry_size: int = Field(sa_column=_number())
     at_ms: int = Field(sa_column=_number())
-    # Null for an own refusal that has not been signed yet.
-    list_no: int | None = Field(default=None, sa_column=_number(nullable=True))
+    list_no: int = Field(sa_column=_number())
+    # Own streams: what was refused by a newer registry only has been said again.
+    settled: bool = False
 
 
 class RefusalListRow(SQLModel, table=True):

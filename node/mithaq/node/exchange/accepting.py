@@ -54,6 +54,13 @@ class Answers:
     )
     receipts: list[exchange_pb2.Receipt] = field(default_factory=list[exchange_pb2.Receipt])
 
+    @property
+    def refuse(self) -> bool:
+        """Whether anybody refuses anything in them."""
+        return any(each.HasField("refusals") for each in self.acceptances) or any(
+            each.refusals for each in self.receipts
+        )
+
     def __bool__(self) -> bool:
         return bool(self.acceptances or self.receipts)
 

@@ -79,22 +79,42 @@ class AnswerItem:
 
 @dataclass(frozen=True, slots=True)
 class CatchUpItem:
-    """Own alerts to be disclosed anew to a late joiner, alone (PROTOCOL 4.8)."""
+    """Own alerts to be disclosed anew to members that could not open them (PROTOCOL 4.8).
+
+    `refusals` (log number, sequence, signer) are settled by it; `joining` says how far a
+    late joiner's own records are judged by it, and whether that is the end.
+    """
 
     agreement_id: str
-    member: str
+    members: tuple[str, ...]
     record_nos: tuple[int, ...]
-    through_record_no: int
-    is_last: bool
+    refusals: tuple[tuple[int, int, str], ...]
+    actor: Actor
+    joining: tuple[int, bool] | None = None
+
+    @property
+    def subject(self) -> str:
+        """What the act is about."""
+        return f"{self.agreement_id}/{self.members}"
+
+
+@dataclass(frozen=True, slots=True)
+class ResendItem:
+    """Answers to be put once more into the return stream that a log number names."""
+
+    agreement_id: str
+    log_no: int
+    record_nos: tuple[int, ...]
+    refusals: tuple[tuple[int, int, str], ...]
     actor: Actor
 
     @property
     def subject(self) -> str:
         """What the act is about."""
-        return f"{self.agreement_id}/{self.member}"
+        return f"{self.agreement_id}/{self.log_no}"
 
 
-Act = IssueItem | UpdateItem | WithdrawItem | AnswerItem | CatchUpItem
+Act = IssueItem | UpdateItem | WithdrawItem | AnswerItem | CatchUpItem | ResendItem
 
 
 @dataclass(frozen=True, slots=True)

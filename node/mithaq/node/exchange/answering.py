@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from mithaq.agreements.decision import decide_header
 from mithaq.agreements.header import linking
+from mithaq.agreements.status import AgreementStatus
 from mithaq.agreements.terms import Agreement
 from mithaq.agreements.vocabulary import ERASURE_RECEIPT, RETURN_MESSAGE
 from mithaq.certs.errors import TrustError
@@ -25,6 +26,7 @@ from mithaq.node.exchange.errors import (
 )
 from mithaq.node.exchange.home import milliseconds, seconds
 from mithaq.node.exchange.issuing import Outcome
+from mithaq.node.exchange.out_stream import OwnStream
 from mithaq.node.exchange.stored import item_id, new_row, new_seed
 from mithaq.node.exchange.transaction import Finished, Transaction
 from mithaq.node.records.model import ParsedRecord, RecordKind
@@ -48,45 +50,17 @@ def answer(tx: Transaction, item: AnswerItem) -> Outcome:
 
     """
     record = item.record
-    try:
-        standing = tx.home.registry.agreement(item.agreement_id)
-    except TrustError:
-        raise AgreementUnknownError(f"no agreement {item.agreement_id}") from None
-    stream = tx.routes.return_stream(item.agreement_id, item.peer)
-    if not entitled_readers(
-        tx.home.registry,
-        audience=stream.key.audience,
-        role=StreamRole.RETURN,
-        status=standing.status,
-        at=tx.at,
-    ):
-        raise NoStreamError(f"{item.peer} may read nothing now")
-    agreement = standing.in_force(at=tx.at)
+    stream, status, agreement = entitled_to_answer(tx, item.agreement_id, item.peer, record)
     expires_at = expiry(agreement, sender=tx.home.member, peer=item.peer, at=tx.at)
-    decision = decide_header(
-        agreement,
-        status=standing.status,
-        category=code_of(record),
-        sender=tx.home.member,
-        recipients=(item.peer,),
-        purposes=stream.key.purposes,
-        expires_at=expires_at,
-        at=tx.at,
-        role=int(StreamRole.RETURN),
-    )
-    if not decision.allowed:
-        raise DeniedByAgreementError(f"{item.peer}: {decision.reason}")
-    record_no, seed = 0, new_seed(tx.home.random)
-    if record.kind is not RecordKind.ERASURE_RECEIPT:
-        record_no = tx.new_record_no()
-        tx.keep(_row(tx, item, record_no, seed, expires_at), record)
+    record_no, seed = tx.new_record_no(), new_seed(tx.home.random)
+    tx.keep(_row(tx, item, record_no, seed, expires_at), record)
     _note(tx, item, record_no)
     terms = PutTerms(
         category=code_of(record),
         priority=_priority(record),
         expires_at=expires_at,
     )
-    tx.put(stream, standing.status, PutDraft(record_no, terms, record.raw, seed))
+    tx.put(stream, status, PutDraft(record_no, terms, record.raw, seed))
 
     def told(finished: Finished) -> ActResult:
         posted = finished.posted[stream.log_no]
@@ -95,6 +69,43 @@ def answer(tx: Transaction, item: AnswerItem) -> Outcome:
         return ActResult(record.alert_id, record.version, (place,))
 
     return told
+
+
+def entitled_to_answer(
+    tx: Transaction, agreement_id: str, peer: str, record: ParsedRecord
+) -> tuple[OwnStream, AgreementStatus, Agreement]:
+    """Return the return stream to a peer, if it may have this answer now.
+
+    Raises as `answer` does.
+    """
+    try:
+        standing = tx.home.registry.agreement(agreement_id)
+    except TrustError:
+        raise AgreementUnknownError(f"no agreement {agreement_id}") from None
+    stream = tx.routes.return_stream(agreement_id, peer)
+    agreement = standing.in_force(at=tx.at)
+    if not entitled_readers(
+        tx.home.registry,
+        audience=stream.key.audience,
+        role=StreamRole.RETURN,
+        status=standing.status,
+        at=tx.at,
+    ):
+        raise NoStreamError(f"{peer} may read nothing now")
+    decision = decide_header(
+        agreement,
+        status=standing.status,
+        category=code_of(record),
+        sender=tx.home.member,
+        recipients=(peer,),
+        purposes=stream.key.purposes,
+        expires_at=expiry(agreement, sender=tx.home.member, peer=peer, at=tx.at),
+        at=tx.at,
+        role=int(StreamRole.RETURN),
+    )
+    if not decision.allowed:
+        raise DeniedByAgreementError(f"{peer}: {decision.reason}")
+    return stream, standing.status, agreement
 
 
 def code_of(record: ParsedRecord) -> str:

@@ -16,6 +16,7 @@ from mithaq.node.exchange.acts import (
     AnswerItem,
     CatchUpItem,
     IssueItem,
+    ResendItem,
     UpdateItem,
     WithdrawItem,
 )
@@ -36,6 +37,7 @@ _OPERATIONS: Final = {
     WithdrawItem: Operation.ERASE,
     AnswerItem: Operation.DISCLOSE,
     CatchUpItem: Operation.DISCLOSE,
+    ResendItem: Operation.DISCLOSE,
 }
 
 
@@ -79,7 +81,7 @@ def _named(act: Act) -> RecordRef:
             return RecordRef(alert_id=act.record.alert_id, version=act.record.version)
         case WithdrawItem():
             return RecordRef(alert_id=act.alert_id)
-        case CatchUpItem():
+        case CatchUpItem() | ResendItem():
             return RecordRef()
 
 

@@ -248,6 +248,7 @@ def save_refusals(
                     "registry_size": each.registry_size,
                     "at_ms": milliseconds(at),
                     "list_no": list_no,
+                    "settled": False,
                 }
                 for each in fresh
             ],

@@ -21,6 +21,7 @@ from mithaq.node.exchange.home import SYSTEM
 from mithaq.node.exchange.inbox import REFUSAL
 from mithaq.node.exchange.issuing import Outcome
 from mithaq.node.exchange.out_stream import DISCLOSURE
+from mithaq.node.exchange.retelling import RETOLD, settle
 from mithaq.node.exchange.stored import ALERT, RECORD, open_row
 from mithaq.node.exchange.transaction import Finished, Transaction
 from mithaq.node.records.facts import facts_of
@@ -34,63 +35,70 @@ CHUNK_RECORDS: Final = 256
 PRESENT: Final = "present"
 ABSENT: Final = "absent"
 JOINING: Final = "joining"
-# The code that readers and hub refuse by what was judged under an older registry.
-NARROWED_SINCE: Final = "NARROWED_SINCE"
 
 
 def catch_up(tx: Transaction, item: CatchUpItem) -> Outcome:
-    """Disclose to a late joiner what it may have of these own records and could not open.
+    """Disclose to members, each alone, what they may have of own records and could not open.
 
     Raises:
-        NoStreamError: there is no stream to it alone, or it may read nothing now.
+        NoStreamError: there is no stream to one of them alone, or it may read nothing now.
 
     """
     standing = tx.home.registry.agreement(item.agreement_id)
     agreement = standing.in_force(at=tx.at)
-    streams = tx.routes.reach_members(item.agreement_id, standing.status, frozenset({item.member}))
-    stream = streams[0]
-    for row in _uncovered(tx, item):
-        try:
-            content = open_row(row, tx.home.storage)
-        except ErasedError:
-            continue
-        record = parse_record(content.record)
-        decision = decide_disclosure(
-            agreement,
-            status=standing.status,
-            facts=facts_of(record, agreement=agreement, sender=tx.home.member),
-            sender=tx.home.member,
-            recipient=item.member,
-            at=tx.at,
-        )
-        if decision.allowed:
-            terms = PutTerms(
-                category=record.category,
-                priority=Priority(record.alert.priority),
-                expires_at=day_from(record.expiry),
+    streams = {
+        member: tx.routes.reach_members(item.agreement_id, standing.status, frozenset({member}))[0]
+        for member in item.members
+    }
+    for member, stream in streams.items():
+        for row in _uncovered(tx, item, member):
+            try:
+                content = open_row(row, tx.home.storage)
+            except ErasedError:
+                continue
+            record = parse_record(content.record)
+            decision = decide_disclosure(
+                agreement,
+                status=standing.status,
+                facts=facts_of(record, agreement=agreement, sender=tx.home.member),
+                sender=tx.home.member,
+                recipient=member,
+                at=tx.at,
             )
-            draft = PutDraft(row.record_no, terms, record.raw, content.seed)
-            tx.put(stream, standing.status, draft)
+            if decision.allowed:
+                terms = PutTerms(
+                    category=record.category,
+                    priority=Priority(record.alert.priority),
+                    expires_at=day_from(record.expiry),
+                )
+                draft = PutDraft(row.record_no, terms, record.raw, content.seed)
+                tx.put(stream, standing.status, draft)
     _advance(tx, item)
+    settle(tx.connection, item.refusals)
 
     def told(finished: Finished) -> ActResult:
-        posted = finished.posted.get(stream.log_no)
-        places = posted.placed if posted else []
+        places = [
+            (stream, placed, member)
+            for member, stream in streams.items()
+            if stream.log_no in finished.posted
+            for placed in finished.posted[stream.log_no].placed
+        ]
         return ActResult(
             alert_id="",
             version=0,
             disclosures=tuple(
-                Disclosure(stream.stream_id, each.sequence, item.agreement_id, (item.member,))
-                for each in places
-                if each.record_no in item.record_nos
+                Disclosure(stream.stream_id, placed.sequence, item.agreement_id, (member,))
+                for stream, placed, member in places
             ),
         )
 
     return told
 
 
-def _uncovered(tx: Transaction, item: CatchUpItem) -> Sequence[sa.Row[tuple[object, ...]]]:
-    """Return those of the records that no epoch with the member among its readers carried."""
+def _uncovered(
+    tx: Transaction, item: CatchUpItem, member: str
+) -> Sequence[sa.Row[tuple[object, ...]]]:
+    """Return those of the records that the member could open in none of their places."""
     carried = (
         sa.select(DISCLOSURE.c.record_no)
         .join(
@@ -99,13 +107,12 @@ def _uncovered(tx: Transaction, item: CatchUpItem) -> Sequence[sa.Row[tuple[obje
         )
         .where(
             DISCLOSURE.c.record_no.in_(item.record_nos),
-            (sa.literal(" ") + EPOCH.c.readers + " ").contains(f" {item.member} "),
+            (sa.literal(" ") + EPOCH.c.readers + " ").contains(f" {member} "),
             ~sa.exists().where(
                 REFUSAL.c.log_no == DISCLOSURE.c.log_no,
                 REFUSAL.c.sequence == DISCLOSURE.c.sequence,
-                # What was sealed before a narrowing, and came after it (PROTOCOL 2.5).
-                REFUSAL.c.signer.in_((item.member, HUB)),
-                REFUSAL.c.reason == NARROWED_SINCE,
+                REFUSAL.c.signer.in_((member, HUB)),
+                REFUSAL.c.reason.in_(RETOLD),
             ),
         )
     )
@@ -121,12 +128,14 @@ def _uncovered(tx: Transaction, item: CatchUpItem) -> Sequence[sa.Row[tuple[obje
 
 
 def _advance(tx: Transaction, item: CatchUpItem) -> None:
+    if item.joining is None:
+        return
+    through_record_no, is_last = item.joining
     tx.connection.execute(
         sa.update(STANDING)
-        .where(STANDING.c.agreement_id == item.agreement_id, STANDING.c.member == item.member)
-        .values(
-            through_record_no=item.through_record_no, state=PRESENT if item.is_last else JOINING
-        )
+        .where(STANDING.c.agreement_id == item.agreement_id)
+        .where(STANDING.c.member.in_(item.members), STANDING.c.state == JOINING)
+        .values(through_record_no=through_record_no, state=PRESENT if is_last else JOINING)
     )
 
 
@@ -149,11 +158,12 @@ def next_chunk(connection: sa.Connection) -> CatchUpItem | None:
             .limit(CHUNK_RECORDS)
         )
     )
+    through = numbers[-1] if numbers else row.through_record_no
     return CatchUpItem(
         agreement_id=row.agreement_id,
-        member=row.member,
+        members=(row.member,),
         record_nos=tuple(numbers),
-        through_record_no=numbers[-1] if numbers else row.through_record_no,
-        is_last=len(numbers) < CHUNK_RECORDS,
+        refusals=(),
         actor=SYSTEM,
+        joining=(through, len(numbers) < CHUNK_RECORDS),
     )

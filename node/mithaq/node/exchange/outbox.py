@@ -22,6 +22,7 @@ from mithaq.node.exchange.acts import (
     AnswerItem,
     CatchUpItem,
     IssueItem,
+    ResendItem,
     UpdateItem,
     WithdrawItem,
 )
@@ -38,6 +39,7 @@ from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.issuing import Known, Outcome, issue, known_versions, update
 from mithaq.node.exchange.late_joiner import catch_up
 from mithaq.node.exchange.out_stream import Batch
+from mithaq.node.exchange.retelling import resend
 from mithaq.node.exchange.transaction import Transaction
 from mithaq.node.exchange.withdrawing import withdraw
 from mithaq.node.records.errors import RecordError
@@ -143,7 +145,7 @@ class Outbox:
         subjects: set[str] = set()
         while self._waiting and len(group) < GROUP_ACTS_MAX:
             act = self._waiting[0].act
-            alone = isinstance(act, CatchUpItem)
+            alone = isinstance(act, CatchUpItem | ResendItem)
             if act.subject in subjects or (alone and group):
                 break
             subjects.add(act.subject)
@@ -194,23 +196,30 @@ class Outbox:
         self.home.audit.append(connection, audit_entries(tx, acts, answers))
         return _Written(answers, finished.batches, tx.erased)
 
-    def _ask(self, tx: Transaction, act: Act, known: Known) -> Outcome | Refusal:
+    @staticmethod
+    def _ask(tx: Transaction, act: Act, known: Known) -> Outcome | Refusal:
         try:
             if not isinstance(act, WithdrawItem):
                 _check_fresh(tx)
-            match act:
-                case IssueItem():
-                    return issue(tx, act, known)
-                case UpdateItem():
-                    return update(tx, act, known)
-                case WithdrawItem():
-                    return withdraw(tx, act, known)
-                case AnswerItem():
-                    return answer(tx, act)
-                case CatchUpItem():
-                    return catch_up(tx, act)
+            return _perform(tx, act, known)
         except _REFUSALS as refusal:
             return refusal
+
+
+def _perform(tx: Transaction, act: Act, known: Known) -> Outcome:
+    match act:
+        case IssueItem():
+            return issue(tx, act, known)
+        case UpdateItem():
+            return update(tx, act, known)
+        case WithdrawItem():
+            return withdraw(tx, act, known)
+        case AnswerItem():
+            return answer(tx, act)
+        case CatchUpItem():
+            return catch_up(tx, act)
+        case ResendItem():
+            return resend(tx, act)
 
 
 def _check_fresh(tx: Transaction) -> None:

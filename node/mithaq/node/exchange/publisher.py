@@ -50,9 +50,13 @@ class _Progress:
 
 @dataclass(slots=True)
 class Publisher:
-    """Sends own streams on whatever connection there is."""
+    """Sends own streams on whatever connection there is.
+
+    `refused` is called when hub or readers have refused something of them.
+    """
 
     home: Home
+    refused: Callable[[], None]
     _progress: dict[int, _Progress] = field(default_factory=dict[int, _Progress])
     _by_id: dict[bytes, int] = field(default_factory=dict[bytes, int])
     _fresh: Fresh = field(default_factory=Fresh)
@@ -235,6 +239,8 @@ class Publisher:
         )
         for fault in faults:
             logger().warning(ANSWER_REFUSED, code=getattr(fault, "code", ""))
+        if answers.refuse:
+            self.refused()
         for acceptance in answers.acceptances:
             log_no = self._by_id.get(acceptance.stream_id)
             if log_no is not None:

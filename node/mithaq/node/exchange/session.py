@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import grpc
+import sqlalchemy as sa
 
 from mithaq.certs.errors import TrustError
 from mithaq.ledger.errors import LedgerError
 from mithaq.node.exchange import housekeeping
 from mithaq.node.exchange.accepting import Answers
+from mithaq.node.exchange.acts import CatchUpItem, ResendItem
 from mithaq.node.exchange.answering_erasures import ErasureAnswers
 from mithaq.node.exchange.erasing import empty_log
 from mithaq.node.exchange.errors import DrainedError, ExchangeError, SigningHaltedError
@@ -29,6 +31,7 @@ from mithaq.node.exchange.own_heads import OwnHeads
 from mithaq.node.exchange.publisher import PublishCall, Publisher
 from mithaq.node.exchange.reception import destroy_spent, due_announcement
 from mithaq.node.exchange.registry_follow import FollowCall, RegistryFollow
+from mithaq.node.exchange.retelling import next_retold
 from mithaq.node.exchange.subscriber import SubscribeCall, Subscriber
 from mithaq.node.exchange.views import check_overdue_lists, is_caught_up
 from mithaq.node.exchange.witness_client import WitnessClient
@@ -75,7 +78,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self._faults = Backoff(self.chance)
-        self.publisher = Publisher(self.home)
+        self.publisher = Publisher(self.home, refused=self._joined.set)
         self.outbox = Outbox(self.home, self.publisher.offer)
         self.subscriber = Subscriber(self.home, self._owed.set)
         self.follow = RegistryFollow(self.home, self._registry_grown)
@@ -239,8 +242,11 @@ class Session:
             await self._joined.wait()
 
     async def _catch_up_all(self) -> None:
-        while (item := await self.home.database.read(next_chunk)) is not None:
+        while (item := await self.home.database.read(self._next_to_tell)) is not None:
             await self.outbox.act(item)
+
+    def _next_to_tell(self, connection: sa.Connection) -> CatchUpItem | ResendItem | None:
+        return next_chunk(connection) or next_retold(connection, self.home)
 
 
 def _answers(heads: Sequence[exchange_pb2.OwnHead]) -> Answers:

@@ -23,7 +23,14 @@ SEED_SIZE_BYTES: Final = 32
 ALERT: Final = "alert"
 HIT: Final = "hit"
 FORM: Final = "form"
-_KINDS: Final = {RecordKind.ALERT: ALERT, RecordKind.HIT_REPORT: HIT, RecordKind.FORM: FORM}
+# An own receipt of erasure, until it has arrived.
+ERASURE_RECEIPT: Final = "erasure"
+_KINDS: Final = {
+    RecordKind.ALERT: ALERT,
+    RecordKind.HIT_REPORT: HIT,
+    RecordKind.FORM: FORM,
+    RecordKind.ERASURE_RECEIPT: ERASURE_RECEIPT,
+}
 _LAST_NUMBER: Final = sa.select(sa.func.max(RECORD.c.record_no))
 
 
@@ -35,16 +42,19 @@ class Content(NamedTuple):
 
 
 def kind_of(record: ParsedRecord) -> str:
-    """Return the kind of a record's row; an erasure receipt has none."""
+    """Return the kind of a record's row."""
     return _KINDS[record.kind]
 
 
 def item_id(record: ParsedRecord) -> str:
-    """Return the record's own id: the alert's, the hit's or the form's."""
+    """Return the record's own id: the alert's, the hit's, the form's, or what is answered."""
     if record.kind is RecordKind.HIT_REPORT:
         return record.message.hit_report.hit_id
     if record.kind is RecordKind.FORM:
         return record.message.form.form_id
+    if record.kind is RecordKind.ERASURE_RECEIPT:
+        place = record.message.erasure_receipt.disclosure
+        return f"{place.stream_id.hex()}/{place.sequence}"
     return record.alert_id
 
 

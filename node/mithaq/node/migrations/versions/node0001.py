@@ -225,7 +225,8 @@ def _create_proofs() -> None:
         text("reason"),
         number("registry_size"),
         number("at_ms"),
-        number("list_no", nullable=True),
+        number("list_no"),
+        flag("settled"),
         sqlite_with_rowid=False,
     )
     op.create_table(
