@@ -384,6 +384,8 @@ async def test_names_of_foreign_persons_close_at_the_staleness_limit_and_documen
     assert not closed.matches
     assert any("closed" in caution for caution in closed.cautions)
     assert (await found(house, name=name(own))).matches
+    both = await found(house, name=name(foreign), document_number=passport(foreign))
+    assert [match.explanation for match in both.matches] == ["document number: the same"]
     document = await found(house, document_number=passport(foreign))
     assert len(document.matches) == 1
     assert any("verify with the bureau" in caution for caution in document.cautions)
@@ -398,6 +400,23 @@ async def test_what_is_found_is_marked_stale_once_the_registry_is(house: House) 
     house.clock.ahead = limit + timedelta(seconds=30)
     stale = await found(house, document_number=passport(record))
     assert any(caution.startswith("Stale since") for caution in stale.cautions)
+
+
+async def test_a_record_for_some_units_is_found_by_no_other(
+    federation: Federation, tmp_path: Path
+) -> None:
+    message = type(made_up(1).message)()
+    message.CopyFrom(made_up(1).message)
+    message.alert.restrictions.only_units.append("SIRENE")
+    record = seal_in(message)
+    for units, hits in (((), 0), (("HARBOUR",), 0), (("HARBOUR", "SIRENE"), 1)):
+        house = settle(federation, "tn-dgsn", tmp_path / str(len(units)))
+        house.config = house.config.model_copy(update={"units": units})
+        async with house.served():
+            await house.admit("officer", Role.OFFICER)
+            await house.receive(record)
+            answer = await found(house, document_number=passport(record))
+            assert len(answer.matches) == hits
 
 
 # --- harvesting -------------------------------------------------------------------------

@@ -1,6 +1,10 @@
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -14,7 +18,7 @@ from mithaq.store.audit_entry import Operation
 from mithaq.v1 import local_pb2
 from tests.federation import FEDERATION
 from tests.local.calls import call, logged
-from tests.local.house import NOWHERE, House
+from tests.local.house import NOWHERE, House, alerts
 
 STATUS = local_pb2.GetNodeStatusRequest()
 
@@ -69,10 +73,55 @@ async def test_who_was_removed_is_refused_at_the_next_call(house: House) -> None
 async def test_a_name_is_never_given_twice(house: House) -> None:
     await added(house, "m.hassan")
     with pytest.raises(RemoteError, match="MQ-CONFLICT-OFFICER"):
-        await added(house, "m.hassan")
+        await added(house, "m.hassan", "administrator")
     await removed(house, "m.hassan")
     with pytest.raises(RemoteError, match="MQ-CONFLICT-OFFICER"):
         await added(house, "m.hassan")
+
+
+async def test_an_active_users_certificate_is_renewed_and_the_one_before_ends(
+    house: House,
+) -> None:
+    before = await added(house, "m.hassan")
+    old = before.with_name("old")
+    before.rename(old)
+    await added(house, "m.hassan")
+    status = await call(house, "m.hassan", "NodeService/GetNodeStatus", STATUS)
+    assert status.member == "tn-dgsn"
+    with pytest.raises(RemoteError, match="MQ-IDENTITY-UNKNOWN"):
+        await call(house, "old", "NodeService/GetNodeStatus", STATUS)
+    subjects = [entry.subject for entry in await logged(house, Operation.ADMINISTER)]
+    assert "certificate of officer m.hassan renewed" in subjects
+
+
+async def test_a_call_that_lasts_is_cut_when_its_callers_access_is_taken_away(
+    house: House,
+) -> None:
+    sending = asyncio.Event()
+
+    async def endless() -> AsyncIterator[local_pb2.ImportListRequest]:
+        yield local_pb2.ImportListRequest(format="unsc", chunk=b"<")
+        sending.set()
+        await asyncio.Event().wait()
+
+    async with house.as_user("kiosk") as channel:
+        stream = alerts(channel).ImportList(endless(), timeout=30)
+        reading = asyncio.create_task(_drained(stream))
+        await sending.wait()
+        await asyncio.sleep(0.2)
+        await removed(house, "kiosk")
+        async with asyncio.timeout(10):
+            assert await reading is not grpc.StatusCode.OK
+        stream.cancel()
+
+
+async def _drained(stream: Any) -> grpc.StatusCode:  # noqa: ANN401 - a call
+    try:
+        async for _ in stream:
+            pass
+    except (grpc.RpcError, asyncio.CancelledError):
+        pass
+    return await stream.code()  # type: ignore[no-any-return]
 
 
 async def test_nobody_is_removed_twice(house: House) -> None:

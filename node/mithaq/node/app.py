@@ -16,6 +16,7 @@ from typing import Any, Final
 import grpc
 from prometheus_client import CollectorRegistry
 
+from mithaq.certs.errors import TrustError
 from mithaq.node.config import NodeConfig
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.session import MINUTE_S, SUBMIT_DEADLINE_S, Session
@@ -29,6 +30,7 @@ from mithaq.node.local.desk import Desk
 from mithaq.node.local.hits import HitService
 from mithaq.node.local.node_status import NodeService
 from mithaq.node.local.officers import OfficerBook
+from mithaq.node.local.renewal import RENEWAL_INTERVAL_S, renew_due
 from mithaq.node.lookup.index import merge_step
 from mithaq.node.opening import Clockwork, open_home, open_node_database
 from mithaq.service import logging as log_lines
@@ -118,6 +120,7 @@ async def _composed(config: NodeConfig, home: Home) -> "_App":
         authority=LocalApi(folder.local, config.federation, config.member),
         officers=book,
         watch=BulkWatch(config.limits, looks),
+        live=LiveCalls(),
         terms_key=Keyring.load(folder.keys).terms,
     )
     return _App(config, session, desk)
@@ -147,8 +150,8 @@ class _App:
     desk: Desk
 
     async def serve(self, stop: asyncio.Event, started: "asyncio.Future[Running] | None") -> None:
-        metrics, live = CollectorRegistry(), LiveCalls()
-        server = self._server(metrics, live)
+        metrics = CollectorRegistry()
+        server = self._server(metrics)
         port = bind(server, self.config.local_listen, self._credentials())
         health = HealthServer(metrics=metrics, checks=self._checks)
         await server.start()
@@ -162,16 +165,18 @@ class _App:
         if started is not None:
             started.set_result(Running(port, metrics_port, self.session, self.desk))
         try:
-            await _until(stop, self.session.run(), self._upkeep(), self._merge_index())
+            await _until(
+                stop, self.session.run(), self._upkeep(), self._merge_index(), self._renew()
+            )
         finally:
             grace = timedelta(seconds=self.config.intervals.stop_grace_s)
-            await drain_and_stop(server, live, retry_after=DRAIN_RETRY, grace=grace)
+            await drain_and_stop(server, self.desk.live, retry_after=DRAIN_RETRY, grace=grace)
             await self.session.outbox.settled()
             await health.stop()
 
-    def _server(self, metrics: CollectorRegistry, live: LiveCalls) -> grpc.aio.Server:
+    def _server(self, metrics: CollectorRegistry) -> grpc.aio.Server:
         interceptor = CallInterceptor(
-            lookup=self.desk.officers.lookup, live=live, metrics=CallMetrics(metrics)
+            lookup=self.desk.officers.lookup, live=self.desk.live, metrics=CallMetrics(metrics)
         )
         server = build_server([interceptor])
         local_pb2_grpc.add_AlertServiceServicer_to_server(AlertService(self.desk), server)
@@ -199,6 +204,15 @@ class _App:
             except StoreError as fault:
                 logger().warning(UPKEEP_FAILED, code=fault.code)
         await asyncio.Event().wait()
+
+    async def _renew(self) -> None:
+        while True:
+            try:
+                await renew_due(self.desk)
+            except (StoreError, TrustError, OSError) as fault:
+                code = getattr(fault, "code", "MQ-CERT-RENEWAL")
+                logger().warning(UPKEEP_FAILED, code=code)
+            await asyncio.sleep(RENEWAL_INTERVAL_S)
 
     async def _merge_index(self) -> None:
         while True:

@@ -72,6 +72,8 @@ class NodeConfig(Section):
     metrics_port: int = Field(default=7451, ge=0, le=65_535)
     # Empty: SQLite in the directory.
     database: str = ""
+    # Units of the agency that this node's users belong to; a record may name some.
+    units: tuple[str, ...] = ()
     limits: NodeLimits = NodeLimits()
     intervals: NodeIntervals = NodeIntervals()
     case_files: CaseFiles = CaseFiles()

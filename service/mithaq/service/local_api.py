@@ -6,7 +6,7 @@ in the certificate. The rule: the CA's key stays in the part's key folder.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -25,8 +25,15 @@ from mithaq.service.profile import Profile, write_private, write_profile
 from mithaq.service.tls import TlsFiles
 
 SERVER_NAME = "localhost"
+# A certificate of 90 days is renewed when a third of its life is left.
+RENEWED_BEFORE = timedelta(days=30)
 _HOSTS = (SERVER_NAME, "127.0.0.1", "::1")
 _CA_KEY = "local-ca"
+
+
+def ends_soon(certificate: bytes, *, at: datetime) -> bool:
+    """Return whether a certificate (PEM or DER) is to be renewed now."""
+    return load_certificate(certificate).not_valid_after_utc - at < RENEWED_BEFORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +53,27 @@ class LocalApi:
         authority = LocalAuthority.create(federation, owner, at=at)
         api._keys().create(_CA_KEY, authority.key)
         write_private(api._ca_file(), authority.certificate.pem)
-        key = new_tls_key()
-        request = csr(key, SpiffeId(federation, IdentityKind.LOCAL, owner))
-        issued = authority.issue_server(request, _HOSTS, at=at)
-        write_private(folder / "local-server.key.pem", tls_key_to_pem(key))
-        write_private(folder / "local-server.pem", issued.pem)
+        api.make_server_certificate(authority, at=at)
         return api
+
+    def renew_server(self, *, at: datetime) -> bool:
+        """Renew the server's certificate if it ends soon; return whether it was renewed.
+
+        Servers that ask their files at each handshake use it from the next one on.
+        """
+        if not ends_soon(self.tls_files().chain.read_bytes(), at=at):
+            return False
+        self.make_server_certificate(self.authority(), at=at)
+        return True
+
+    def make_server_certificate(self, authority: LocalAuthority, *, at: datetime) -> None:
+        """Give the server a fresh key and certificate."""
+        key = new_tls_key()
+        request = csr(key, SpiffeId(self.federation, IdentityKind.LOCAL, self.owner))
+        issued = authority.issue_server(request, _HOSTS, at=at)
+        files = self.tls_files()
+        write_private(files.private_key, tls_key_to_pem(key))
+        write_private(files.chain, issued.pem)
 
     def tls_files(self) -> TlsFiles:
         """Return where the server's TLS material lies."""

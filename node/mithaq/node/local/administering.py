@@ -35,27 +35,25 @@ class LastAdministratorError(MithaqError):
 async def add_officer(
     desk: Desk, caller: Caller, request: local_pb2.AddOfficerRequest
 ) -> local_pb2.AddOfficerResponse:
-    """Return the certificate of a new officer.
+    """Return the certificate of a new officer, or the next one of an active officer.
+
+    A certificate that is renewed replaces the one before at once.
 
     Raises:
         InvalidRequestError, CertificateError: not a request for this user by its own key.
-        OfficerExistsError: the name was given before.
+        OfficerExistsError: the name was given before, in another role or to one who left.
 
     """
     issued = desk.authority.issue_user(
         _request_der(request.certificate_request), request.user, at=desk.now()
     )
-    entry = _entry(desk, caller, f"officer {request.user} added as {request.role}")
+    user, role, mark = request.user, Role(request.role), issued.fingerprint
 
     def add(connection: sa.Connection) -> tuple[Outcome, None]:
-        officers.add(
-            connection,
-            user=request.user,
-            role=Role(request.role),
-            tls_fingerprint=issued.fingerprint,
-            at=desk.now(),
-        )
-        return Outcome(entry), None
+        if officers.renew(connection, user=user, role=role, tls_fingerprint=mark):
+            return Outcome(_entry(desk, caller, f"certificate of {role} {user} renewed")), None
+        officers.add(connection, user=user, role=role, tls_fingerprint=mark, at=desk.now())
+        return Outcome(_entry(desk, caller, f"officer {user} added as {role}")), None
 
     await desk.act(add)
     await desk.home.database.read(desk.officers.load)
@@ -74,6 +72,7 @@ async def remove_officer(desk: Desk, caller: Caller, user: str) -> None:
 
     await desk.act(remove)
     await desk.home.database.read(desk.officers.load)
+    desk.live.recheck(desk.officers.lookup)
 
 
 async def list_officers(desk: Desk, caller: Caller) -> local_pb2.ListOfficersResponse:

@@ -22,7 +22,7 @@ from mithaq.node.local.bulk import BulkReadError, BulkWatch, Look
 from mithaq.node.local.grounds import actor_of
 from mithaq.node.local.officers import OfficerBook
 from mithaq.service.errors import MithaqError
-from mithaq.service.identity import HasPeer, peer_principal
+from mithaq.service.identity import HasPeer, LiveCalls, peer_principal
 from mithaq.service.local_api import LocalApi
 from mithaq.store.audit_entry import DONE, AuditEntry, Operation
 
@@ -54,6 +54,8 @@ class Desk:
     authority: LocalApi
     officers: OfficerBook
     watch: BulkWatch
+    # Calls that last, to be cut when their caller's access is taken away.
+    live: LiveCalls
     # Keys the hashes of search terms in the audit log.
     terms_key: bytes = field(repr=False)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from mithaq.agreements.reason import Decision
+from mithaq.agreements.vocabulary import SubjectType
 from mithaq.node.exchange.answering import MATCH
 from mithaq.node.exchange.home import milliseconds, seconds
 from mithaq.node.exchange.out_stream import STREAM
@@ -27,6 +28,7 @@ from mithaq.node.local.judging import (
     Reader,
     Scope,
     judge_row,
+    search_cautions,
     search_scope,
     stale_cautions,
 )
@@ -64,7 +66,7 @@ class Looked:
 
     hits: tuple[Hit, ...]
     refs: tuple[RecordRef, ...]
-    scope: Scope
+    scopes: tuple[Scope, ...]
     more: bool
 
 
@@ -113,6 +115,7 @@ def reader_of(desk: Desk, caller: Caller, grounds: local_pb2.Grounds) -> Reader:
         role=READING_ROLES[caller.role],
         at=desk.now(),
         staleness_limit=desk.config.limits.staleness,
+        units=frozenset(desk.config.units),
     )
 
 
@@ -158,7 +161,9 @@ def _look(
 ) -> Looked:
     """Open, compare and judge the candidates that are still live."""
     numbers, more = candidates
-    scope = search_scope(reader, query.subject_type)
+    # A name closes when the copy is stale, a document does not: each is asked apart.
+    by_name = search_scope(reader, SubjectType.PERSON)
+    by_document = search_scope(reader, SubjectType.TRAVEL_DOCUMENT)
     rows = connection.execute(
         select_alerts().where(
             RECORD.c.record_no.in_(numbers), RECORD.c.status == RecordStatus.LIVE.value
@@ -167,7 +172,9 @@ def _look(
     hits: list[Hit] = []
     refs: list[RecordRef] = []
     for row in rows:
-        closed = None if row.own else scope.refusal(row.agreement_id)
+        allowed, closed = query, None
+        if not row.own:
+            allowed, closed = _allowed(query, row.agreement_id, by_name, by_document)
         if closed is not None:
             refs.append(RecordRef(row.alert_id, row.version, decision=told(closed)))
             continue
@@ -175,7 +182,7 @@ def _look(
             judged = judge_row(row, desk.home.storage, reader)
         except ErasedError:
             continue
-        score = fit(judged.record, query, desk.home.index_key)
+        score = fit(judged.record, allowed, desk.home.index_key)
         if score.value < SCORE_MIN:
             continue
         refs.append(reference(judged))
@@ -184,7 +191,25 @@ def _look(
             hits.append(Hit(match_id, row, judged.shown, score))
     hits.sort(key=lambda hit: (-hit.score.value, -hit.row.created_at))
     kept = tuple(hits[: desk.config.limits.matches_per_search_max])
-    return Looked(kept, tuple(refs), scope, more or len(hits) > len(kept))
+    scopes = tuple(
+        scope for scope, asked in ((by_name, query.name), (by_document, query.document)) if asked
+    )
+    return Looked(kept, tuple(refs), scopes, more or len(hits) > len(kept))
+
+
+def _allowed(
+    query: Query, agreement_id: str, by_name: Scope, by_document: Scope
+) -> tuple[Query, Decision | None]:
+    """Return the part of a question that may be asked under an agreement, or the refusal."""
+    name = by_name.refusal(agreement_id) if query.name else None
+    document = by_document.refusal(agreement_id) if query.document else None
+    left = replace(
+        query,
+        name="" if name else query.name,
+        born=None if name else query.born,
+        document="" if document else query.document,
+    )
+    return left, None if left.name or left.document else name or document
 
 
 def _keep(
@@ -214,7 +239,7 @@ def _keep(
 
 def _answer(looked: Looked, reader: Reader) -> local_pb2.FindAlertsResponse:
     cautions = stale_cautions(reader.registry, at=reader.at)
-    cautions += looked.scope.cautions
+    cautions += search_cautions(looked.scopes)
     if looked.hits:
         cautions.append(NO_IDENTIFICATION)
     if looked.more:

@@ -7,6 +7,7 @@ To be called in the database's writer thread, where the registry stands still. T
 nobody sees a record of others without a clause that says so.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -38,6 +39,7 @@ _OF_FIELDS: Final = frozenset({Reason.FIELD_NOT_GRANTED, Reason.FORBIDDEN_BY_CLA
 _OWN: Final = Decision(allowed=True, clause_ids=(), reason=Reason.ALLOWED)
 _UNKNOWN: Final = Decision(allowed=False, clause_ids=(), reason=Reason.NO_CLAUSE)
 _EXPIRED: Final = Decision(allowed=False, clause_ids=(), reason=Reason.RECORD_EXPIRED)
+_OTHER_UNIT: Final = Decision(allowed=False, clause_ids=(), reason=Reason.ROLE_NOT_GRANTED)
 _NOT_PROTECTIVE: Final = Decision(allowed=False, clause_ids=(), reason=Reason.PURPOSE_INCOMPATIBLE)
 
 
@@ -52,6 +54,8 @@ class Reader:
     at: datetime
     # After how long without the registry this node's copy is stale, whatever clauses say.
     staleness_limit: timedelta
+    # Units of the agency that this node's users belong to.
+    units: frozenset[str] = frozenset()
 
     @property
     def synced_at(self) -> datetime:
@@ -108,16 +112,25 @@ class _Asked:
         )
 
 
+def _restricted(restrictions: record_pb2.Restrictions, reader: Reader) -> Decision | None:
+    """Return the refusal of a limit that the sender set for this record alone, or None."""
+    if restrictions.child_protection_only and reader.purpose not in PROTECTIVE_PURPOSES:
+        return _NOT_PROTECTIVE
+    # Units that nobody has told this node of can't be compared, and so refuse (DESIGN 7).
+    if restrictions.only_units and reader.units.isdisjoint(restrictions.only_units):
+        return _OTHER_UNIT
+    return None
+
+
 def _decide(
     row: Any,  # noqa: ANN401 - a row of node_record
     record: ParsedRecord,
     reader: Reader,
 ) -> tuple[Decision, frozenset[RecordField] | None]:
     """Return the decision, and the fields that may be shown; None stands for all."""
-    if record.alert.restrictions.child_protection_only and (
-        reader.purpose not in PROTECTIVE_PURPOSES
-    ):
-        return _NOT_PROTECTIVE, None
+    restricted = _restricted(record.alert.restrictions, reader)
+    if restricted is not None:
+        return restricted, None
     if row.own:
         return (_EXPIRED if record.expiry <= reader.at else _OWN), None
     try:
@@ -159,10 +172,9 @@ def _partly(
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What of others' records a search may look at, and what to tell the officer."""
+    """What of others' records a search may look at, by agreement."""
 
     decisions: dict[str, Decision]
-    cautions: tuple[str, ...]
 
     def refusal(self, agreement_id: str) -> Decision | None:
         """Return why records under an agreement may not be searched, or None."""
@@ -186,11 +198,12 @@ def search_scope(reader: Reader, subject_type: SubjectType) -> Scope:
                 synced_at=reader.synced_at,
                 at=reader.at,
             )
-    return Scope(decisions, tuple(_search_cautions(decisions)))
+    return Scope(decisions)
 
 
-def _search_cautions(decisions: dict[str, Decision]) -> list[str]:
-    reasons = {decision.reason for decision in decisions.values()}
+def search_cautions(scopes: Iterable[Scope]) -> list[str]:
+    """Return what an officer is to know of what a search could not look at."""
+    reasons = {each.reason for scope in scopes for each in scope.decisions.values()}
     cautions: list[str] = []
     if Reason.STALE_PERSON_SEARCH_CLOSED in reasons:
         cautions.append(

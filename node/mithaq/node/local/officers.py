@@ -28,7 +28,7 @@ class OfficerExistsError(MithaqError):
 
     code = "MQ-CONFLICT-OFFICER"
     public_message = "A user of this name exists already."
-    fix = "Choose another name, or remove the user first."
+    fix = "Choose another name: a name stands for one person for ever, also after its end."
     grpc_status = grpc.StatusCode.ALREADY_EXISTS
 
 
@@ -85,6 +85,20 @@ def add(
             added_at_ms=int(at.timestamp() * 1000),
         )
     )
+
+
+def renew(connection: sa.Connection, *, user: str, role: Role, tls_fingerprint: bytes) -> bool:
+    """Give an active user a new certificate for the same role; return whether there is one."""
+    changed = connection.execute(
+        _OFFICERS.update()
+        .where(
+            _OFFICERS.c.user == user,
+            _OFFICERS.c.role == role.value,
+            _OFFICERS.c.active.is_(True),
+        )
+        .values(tls_fingerprint=tls_fingerprint)
+    )
+    return changed.rowcount == 1
 
 
 def remove(connection: sa.Connection, *, user: str) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from mithaq.agreements.vocabulary import SubjectType
 from mithaq.node.lookup.keys import IndexKey, keys_of
 from mithaq.node.lookup.match import NameQuery, Score, score
 from mithaq.node.lookup.normal import document_number, name_words
@@ -80,11 +79,6 @@ class Query:
             " ".join(sorted(name_words(self.name))),
             f"{born.year:04}-{born.month:02}-{born.day:02}" if born else "",
         )
-
-    @property
-    def subject_type(self) -> SubjectType:
-        """What the search counts as: a name closes when the copy is stale, a document not."""
-        return SubjectType.PERSON if self.name else SubjectType.TRAVEL_DOCUMENT
 
     @property
     def name_query(self) -> NameQuery:
