@@ -107,6 +107,9 @@ def test_a_note_with_one_byte_changed_spells_itself_or_is_refused(data: st.DataO
         b"text\n",
         b"text\n\n",
         b"text\n\n\xe2\x80\x94 name AAAAAAA=",
+        b"text\n\n\xe2\x80\x94 name AAAAAAA=x",
+        b"\xe2\x80\x94 name AAAAAAA=\n",
+        b"text\n\nname AAAAAAA=\n",
         b"text\n\xe2\x80\x94 name AAAAAAA=\n",
         b"text\n\n- name AAAAAAA=\n",
         b"text\n\n\xe2\x80\x94 AAAAAAA=\n",
@@ -227,6 +230,16 @@ def test_a_verifier_key_of_each_type_comes_back_from_its_text(
     key = VerifierKey("euroarab.example/held/int-iom", key_type, public)
     assert VerifierKey.parse(key.format()) == key
     assert key.key_id == key_id(key.name, key_type, public)
+
+
+def test_a_verifier_key_has_a_key_name() -> None:
+    with pytest.raises(NoteFormatError, match="spaces"):
+        VerifierKey("two words", KeyType.ED25519, LOG_ED25519.public)
+
+
+def test_a_note_takes_at_least_the_16_signatures_that_c2sp_asks_for() -> None:
+    assert SIGNATURES_PER_NOTE_MAX == 256
+    assert NOTE_SIZE_BYTES_MAX == 1024 * 1024
 
 
 def test_the_c2sp_example_key_spells_itself() -> None:

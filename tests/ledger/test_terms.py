@@ -231,6 +231,9 @@ def test_terms_have_1_to_16_384_bytes() -> None:
     for size in (0, TERMS_SIZE_BYTES_MAX + 1):
         with pytest.raises(EntryFormatError, match="terms have 1 to"):
             parse_terms(bytes(size))
+    for size in (1, TERMS_SIZE_BYTES_MAX):
+        with pytest.raises(EntryFormatError, match="not of their form"):
+            parse_terms(bytes(size))
 
 
 def test_the_largest_terms_that_the_rules_allow_fit_the_limit() -> None:
@@ -418,6 +421,15 @@ def test_an_ordinal_has_its_limits(ordinal: int) -> None:
     replace(OPENING, ordinal=TREE_SIZE_MAX)
     with pytest.raises(EntryFormatError, match="ordinal"):
         replace(OPENING, ordinal=ordinal)
+
+
+def test_a_reader_is_a_member() -> None:
+    with pytest.raises(NameFormatError, match="member"):
+        EpochReader("hub", HASH)
+
+
+def test_the_first_stream_of_its_kind_has_ordinal_0_and_no_predecessor() -> None:
+    assert (OPENING.ordinal, OPENING.predecessor) == (0, None)
 
 
 @pytest.mark.parametrize("members", [("tn-dgsn", "int-iom"), ("int-iom", "int-iom")])
