@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ from mithaq.service.channel import open_channel
 from mithaq.service.config import load
 from mithaq.service.errors import RemoteError
 from mithaq.service.health import HealthServer
-from mithaq.service.identity import LiveCalls
+from mithaq.service.identity import LiveCalls, PeerUnknownError
 from mithaq.service.interceptor import CallInterceptor
 from mithaq.service.local_api import LocalApi
 from mithaq.service.logging import declare, logger
@@ -65,10 +66,8 @@ async def _serve(config: RegistrarConfig, office: Office, stop: asyncio.Event) -
     metrics, live = CollectorRegistry(), LiveCalls()
     places = Places(config.directory)
     api = LocalApi(places.local, config.federation, OWNER)
-    # Whoever holds a certificate of the registrar's own authority may call: what widens
-    # needs administrators' signatures anyway, and those are not here.
     interceptor = CallInterceptor(
-        lookup=lambda _fingerprint: OWNER, live=live, metrics=CallMetrics(metrics)
+        lookup=Users.read(places).lookup, live=live, metrics=CallMetrics(metrics)
     )
     server = build_server([interceptor])
     trust_pb2_grpc.add_TrustServiceServicer_to_server(TrustService(office), server)
@@ -96,6 +95,28 @@ async def _serve(config: RegistrarConfig, office: Office, stop: asyncio.Event) -
             server, live, retry_after=timedelta(seconds=1), grace=timedelta(seconds=STOP_SECONDS)
         )
         await health.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """Whose certificates may call the local API.
+
+    What widens needs administrators' signatures beside it, and their keys are not here.
+    """
+
+    fingerprints: frozenset[bytes]
+
+    @classmethod
+    def read(cls, places: Places) -> "Users":
+        """Read them from the registrar's folder."""
+        lines = places.users.read_text(encoding="ascii").split()
+        return cls(frozenset(bytes.fromhex(line) for line in lines))
+
+    def lookup(self, fingerprint: bytes) -> str:
+        """Return who calls; raise PeerUnknownError."""
+        if fingerprint not in self.fingerprints:
+            raise PeerUnknownError
+        return OWNER
 
 
 async def _keep_time(config: RegistrarConfig, office: Office) -> None:

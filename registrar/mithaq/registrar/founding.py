@@ -62,6 +62,11 @@ class Places:
         return self.folder / "local"
 
     @property
+    def users(self) -> Path:
+        """SHA-256 of each certificate that may call the local API, in hex, one a line."""
+        return self.folder / "local-users"
+
+    @property
     def keys(self) -> Keystore:
         """The registrar's own keys."""
         return Keystore(self.folder / "keys")
@@ -121,7 +126,10 @@ def found_federation(
     write_private(places.genesis, genesis.to_bytes())
     api = LocalApi.create(places.local, federation=config.federation, owner=OWNER, at=at)
     profile = config.directory / "profiles" / ADMINISTRATOR_USER
-    api.new_profile(profile, user=ADMINISTRATOR_USER, address=config.local_listen, at=at)
+    fingerprint = api.new_profile(
+        profile, user=ADMINISTRATOR_USER, address=config.local_listen, at=at
+    )
+    write_private(places.users, f"{fingerprint.hex()}\n".encode())
     write_private(config.directory / CONFIG_FILE, _settings(config).encode())
     return Founding(
         config.federation,

@@ -34,23 +34,30 @@ class HubLink:
         self._taken: list[int] = []
         self._sent_note = b""
         self._sent_decisions: set[bytes] = set()
+        self._fault: Exception | None = None
 
     async def run(self) -> None:
-        """Hand over and take until the hub ends the call."""
+        """Hand over and take until the hub ends the call; raise what went wrong here."""
         call = self._stub.Order(self._requests())
         try:
             async for response in call:
                 await self._take(response)
         finally:
             call.cancel()
+        if self._fault is not None:
+            raise self._fault
 
     async def _requests(self) -> AsyncIterator[exchange_pb2.OrderRequest]:
         # The first message says nothing but that we are here; the answer says how far the hub is.
         yield exchange_pb2.OrderRequest()
-        while True:
-            await self._office.wait_for(self._something_to_say, seconds=IDLE_SECONDS)
-            if self._something_to_say():
-                yield await self._next_request()
+        try:
+            while True:
+                await self._office.wait_for(self._something_to_say, seconds=IDLE_SECONDS)
+                if self._something_to_say():
+                    yield await self._next_request()
+        except Exception as fault:  # noqa: BLE001 - raised again by `run`
+            # gRPC would cancel the call, and with it, unheard, the task that keeps the link.
+            self._fault = fault
 
     def _something_to_say(self) -> bool:
         if self._hub_size is None:

@@ -111,7 +111,9 @@ class Office:
             end, note = keeping.next_note(connection, after=start, entries_max=entries_max)
             return keeping.read_leaves(connection, origin=origin, start=start, end=end), note
 
-        return await self._database.read(read)
+        # In turn with the acts: a size counts a moment before its note is stored.
+        async with self._turn:
+            return await self._database.read(read)
 
     async def leaves(self, start: int, end: int) -> list[bytes]:
         """Return entries of the registry."""
