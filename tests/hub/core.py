@@ -10,17 +10,22 @@ from mithaq.hub.batch import parse_batch
 from mithaq.hub.commit import CommitRules, View, transact
 from mithaq.hub.committer import Accepted, Committed, Outcome, Work
 from mithaq.hub.directory import Directory
+from mithaq.hub.journal import Journal
 from mithaq.hub.recall import recall
 from mithaq.hub.receipts import HELD, OPENED, parse_receipt
 from mithaq.hub.work_folder import MIGRATIONS
 from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.cosignature import Role, cosign_ed25519, cosigner_name
 from mithaq.store import migrations
+from mithaq.store.audit import AuditLog
+from mithaq.store.audit_entry import AuditEntry
 from mithaq.store.engine import Database, open_database
 from mithaq.v1 import exchange_pb2
 from tests.federation import Federation
 from tests.streams import StreamWriter
 
+# The number of a core's first stream: the hub's own audit log comes before it.
+LOG = 2
 ROLES = {Role.HELD: HELD, Role.OPENED: OPENED}
 
 
@@ -67,12 +72,15 @@ class Core:
     now: datetime | None = None
     streams_per_member_max: int = 4096
     view: View | None = None
+    _journal: Journal | None = None
 
     @classmethod
     def open(cls, federation: Federation, url: str) -> "Core":
         database = open_database(url)
         migrations.upgrade(database, MIGRATIONS)
-        return cls(federation, database)
+        core = cls(federation, database)
+        core.journal()
+        return core
 
     @classmethod
     def in_folder(cls, federation: Federation, folder: Path) -> "Core":
@@ -85,10 +93,28 @@ class Core:
             keys=self.federation.hub.cosigning,
             directory=self.directory,
             registry=lambda: self.federation.registry,
-            clock=lambda: self.now or datetime.now(UTC),
+            journal=self.journal(),
+            clock=self.clock,
             streams_per_member_max=self.streams_per_member_max,
             view=self.view,
         )
+
+    def clock(self) -> datetime:
+        return self.now or datetime.now(UTC)
+
+    def journal(self) -> Journal:
+        """Return the hub's audit log, always the same one."""
+        if self._journal is None:
+            log = self.database.write_sync(
+                lambda each: AuditLog.open(each, federation=self.federation.name, party="hub")
+            )
+            self._journal = Journal(log, self.clock, lambda: self.federation.registry.size)
+        return self._journal
+
+    def audited(self) -> list[AuditEntry]:
+        """Return the hub's own audit entries."""
+        log = self.journal().log
+        return self.database.read_sync(lambda each: list(log.entries(each)))
 
     def commit(self, *works: Work) -> Committed:
         """Run works in one transaction, and let the directory know."""

@@ -31,9 +31,15 @@ from tests.streams import StreamWriter
 
 ANSWER_S = 5.0
 FAST = HubIntervals(
-    receipts_s=0.02, views_s=0.1, sweep_s=0.05, audit_checkpoint_s=0.05, registry_wait_s=0.3,
+    receipts_s=0.02,
+    views_s=0.1,
+    sweep_s=0.05,
+    clear_s=0.05,
+    prune_s=0.1,
+    audit_checkpoint_s=0.05,
+    registry_wait_s=0.3,
     stop_grace_s=1,
-)  # fmt: skip
+)
 MEMBERS = ("eg-moi", "tn-dgsn", "int-iom")
 
 

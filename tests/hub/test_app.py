@@ -11,12 +11,15 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mithaq.hub import setup
 from mithaq.hub.app import Hub
+from mithaq.hub.config import HubConfig
 from mithaq.hub.errors import HubFolderError
 from mithaq.hub.work_folder import OPERATOR, load_config
 from mithaq.ledger.cosignature import Role
@@ -186,6 +189,26 @@ async def test_probes_and_counters_tell_how_the_hub_is(tmp_path: Path) -> None:
         assert "mithaq_hub_entries_total 3.0" in metrics
         assert 'mithaq_hub_refused_total{reason="NO_CLAUSE"} 1.0' in metrics
         assert SENDER not in metrics
+
+
+async def test_the_exchange_tells_health_to_whoever_may_call(tmp_path: Path) -> None:
+    federation = three_members()
+    async with running(federation, prepare(federation, tmp_path / "hub")) as hub:
+        stub: Any = health_pb2_grpc.HealthStub(hub.node(SENDER))
+        request = health_pb2.HealthCheckRequest(service="mithaq.v1.PublishService")
+        answer = await stub.Check(request)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_replicas_need_a_database_that_they_can_share(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="PostgreSQL"):
+        HubConfig(federation="test.example", directory=tmp_path, replicas=True)
+    HubConfig(
+        federation="test.example",
+        directory=tmp_path,
+        replicas=True,
+        database="postgresql://localhost/hub",
+    )
 
 
 async def test_a_stopping_hub_says_drain_and_is_gone_within_its_grace(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from mithaq.ledger.tree import Frontier
 from mithaq.store.log_store import check_log
 from mithaq.v1 import exchange_pb2
 from tests.federation import Federation, now
-from tests.hub.core import Core
+from tests.hub.core import LOG, Core
 from tests.hub.test_tables import OWN_TABLES
 from tests.streams import StreamWriter, open_terms
 
@@ -80,7 +80,7 @@ class TestEveryTransaction:
             public_key=core.federation.registry.hub.cosign_ed25519,
             algorithm=KeyType.ED25519_COSIGNATURE,
         )
-        head = core.database.read_sync(lambda each: check_log(each, 1))
+        head = core.database.read_sync(lambda each: check_log(each, LOG))
         assert (head.size, head.root) == (5, writer.state.frontier.root())
 
     def test_many_batches_of_many_streams_go_into_one_transaction(self, core_of_each: Core) -> None:
@@ -157,7 +157,7 @@ class TestEveryTransaction:
         assert isinstance(accepted, Accepted)
         assert (accepted.entries, accepted.size) == (3, writer.size)
         piece = core.database.read_sync(
-            lambda each: next_bodies(each, Wanted(READER, writer.size, 0), log_no=1, start=0)
+            lambda each: next_bodies(each, Wanted(READER, writer.size, 0), log_no=LOG, start=0)
         )
         assert piece is not None
         assert dict(zip(piece.sequences, piece.bodies, strict=True)) == writer.sent
@@ -176,14 +176,14 @@ class TestEveryTransaction:
         )
         assert sorted(left) == sorted(set(writer.sent) - {3, version})
         piece = core.database.read_sync(
-            lambda each: next_bodies(each, Wanted(READER, writer.size, 0), log_no=1, start=0)
+            lambda each: next_bodies(each, Wanted(READER, writer.size, 0), log_no=LOG, start=0)
         )
         assert piece is not None
         assert [(each.sequence, each.withdrawn_by) for each in piece.omitted] == [
             (3, withdrawal),
             (version, withdrawal),
         ]
-        assert core.directory.stored_bytes(1) == sum(
+        assert core.directory.stored_bytes(LOG) == sum(
             len(body) for sequence, body in writer.sent.items() if sequence in left
         )
 
@@ -194,9 +194,17 @@ class TestEveryTransaction:
         closing = writer.close()
         writer.withdraw(2)
         core.accept(writer)
-        before = list(core.directory), core.directory.receipts(1), core.directory.stored_bytes(1)
+        before = (
+            list(core.directory),
+            core.directory.receipts(LOG),
+            core.directory.stored_bytes(LOG),
+        )
         core.forget()
-        after = list(core.directory), core.directory.receipts(1), core.directory.stored_bytes(1)
+        after = (
+            list(core.directory),
+            core.directory.receipts(LOG),
+            core.directory.stored_bytes(LOG),
+        )
         assert after == before
         assert before[0][0].closed_at == closing
 
@@ -206,7 +214,7 @@ def test_the_order_of_table_rows_is_the_order_of_entries(core: Core) -> None:
     for _ in range(3):
         writer.put(2)
         core.accept(writer)
-    piece = core.database.read_sync(lambda each: next_headers(each, log_no=1, start=2))
+    piece = core.database.read_sync(lambda each: next_headers(each, log_no=LOG, start=2))
     assert piece is not None
     assert (piece.first_sequence, piece.size) == (2, writer.size)
 

@@ -26,7 +26,7 @@ from mithaq.ledger.cosignature import Role, cosign_mldsa, cosigner_name
 from mithaq.ledger.errors import SignatureInvalidError, SignatureMissingError
 from mithaq.ledger.stream import StreamState
 from mithaq.v1 import exchange_pb2
-from tests.hub.core import Core, receipt_of
+from tests.hub.core import LOG, Core, receipt_of
 from tests.streams import StreamWriter
 
 SENDER, READER, OTHER = "eg-moi", "tn-dgsn", "int-iom"
@@ -47,7 +47,7 @@ def take(core: Core, message: exchange_pb2.Receipt, *, reader: str = READER) -> 
 
 
 def signed_size(core: Core, role: int) -> int:
-    return core.directory.signed_size(1, READER, role)
+    return core.directory.signed_size(LOG, READER, role)
 
 
 def test_held_and_opened_are_kept_and_survive_a_restart(core: Core, writer: StreamWriter) -> None:
@@ -213,10 +213,10 @@ def test_a_readers_refusals_are_kept_once_for_the_sender(core: Core, writer: Str
     message = refusing(core, writer, 2, 4)
     assert take(core, message) == Taken()
     assert take(core, message) == Taken()
-    lists = core.database.read_sync(lambda each: reader_refusals(each, log_no=1))
-    assert list(lists) == [READER]
-    (kept,) = lists[READER]
-    assert exchange_pb2.RefusalList.FromString(kept) == message.refusals[0]
+    lists = core.database.read_sync(lambda each: reader_refusals(each, log_no=LOG))
+    (kept,) = lists
+    assert kept.reader == READER
+    assert exchange_pb2.RefusalList.FromString(kept.list_bytes) == message.refusals[0]
 
 
 @pytest.mark.parametrize("fault", ["signature", "order", "beyond", "signer"])
@@ -230,7 +230,7 @@ def test_a_faulty_list_of_refusals_is_not_taken(
     if fault == "signer":
         message.refusals[0].signer = OTHER
     assert isinstance(take(core, message), Exception)
-    assert core.database.read_sync(lambda each: reader_refusals(each, log_no=1)) == {}
+    assert core.database.read_sync(lambda each: reader_refusals(each, log_no=LOG)) == []
 
 
 # --- freeze lists ---------------------------------------------------------------------

@@ -5,7 +5,7 @@ import pytest
 from mithaq.hub.pieces import BodyPiece, HeaderPiece, Wanted
 from mithaq.hub.reading import next_bodies, next_headers
 from mithaq.hub.recent import RecentBatches
-from tests.hub.core import Core
+from tests.hub.core import LOG, Core
 from tests.streams import StreamWriter
 
 SENDER, READER, OTHER = "eg-moi", "tn-dgsn", "int-iom"
@@ -21,13 +21,15 @@ def writer(core: Core) -> StreamWriter:
 
 
 def both_headers(core: Core, *, start: int, size: int) -> tuple[HeaderPiece | None, object]:
-    stored = core.database.read_sync(lambda each: next_headers(each, log_no=1, start=start))
-    return core.directory.recent.headers(1, start=start, size=size), stored
+    stored = core.database.read_sync(lambda each: next_headers(each, log_no=LOG, start=start))
+    return core.directory.recent.headers(LOG, start=start, size=size), stored
 
 
 def both_bodies(core: Core, wanted: Wanted, *, start: int) -> tuple[BodyPiece | None, object]:
-    stored = core.database.read_sync(lambda each: next_bodies(each, wanted, log_no=1, start=start))
-    return core.directory.recent.bodies(1, wanted, start=start), stored
+    stored = core.database.read_sync(
+        lambda each: next_bodies(each, wanted, log_no=LOG, start=start)
+    )
+    return core.directory.recent.bodies(LOG, wanted, start=start), stored
 
 
 @pytest.mark.parametrize("reader", [READER, OTHER])
@@ -89,7 +91,7 @@ def test_nothing_of_a_stream_stays_in_memory_once_something_of_it_is_withdrawn(
 def test_nothing_erased_stays_in_memory(core: Core, writer: StreamWriter) -> None:
     writer.put(2)
     core.accept(writer)
-    core.directory.note_erased({1: 10})
+    core.directory.note_erased({LOG: 10})
     assert core.directory.recent.kept_bytes == 0
 
 
@@ -104,4 +106,4 @@ def test_the_oldest_batches_make_room_for_the_newest(core: Core, writer: StreamW
     (newer,) = core.commit_batch(writer).changes.recent
     recent.keep([newer])
     assert recent.kept_bytes == newer.weight_bytes
-    assert recent.headers(1, start=batch.headers.first_sequence, size=batch.headers.size) is None
+    assert recent.headers(LOG, start=batch.headers.first_sequence, size=batch.headers.size) is None

@@ -12,7 +12,7 @@ from mithaq.hub.refusals import signed_bytes
 from mithaq.ledger.kinds import StreamRole
 from mithaq.v1 import exchange_pb2
 from tests.federation import Federation, agreement, clause
-from tests.hub.core import Core
+from tests.hub.core import LOG, Core
 from tests.streams import StreamWriter, open_terms
 
 SENDER, READER = "eg-moi", "tn-dgsn"
@@ -35,7 +35,7 @@ def reasons(accepted: Accepted) -> dict[int, str]:
 def bodies(core: Core, writer: StreamWriter, *, reader: str = READER) -> dict[int, object]:
     """Return what a reader gets for each entry with a body: bytes, or a reason's number."""
     piece = core.database.read_sync(
-        lambda each: next_bodies(each, Wanted(reader, writer.size, 0), log_no=1, start=0)
+        lambda each: next_bodies(each, Wanted(reader, writer.size, 0), log_no=LOG, start=0)
     )
     assert piece is not None
     assert piece.size == writer.size
@@ -69,7 +69,7 @@ def test_the_hub_signs_its_refusals_and_delivers_them_with_the_headers(core: Cor
     writer = opened(core)
     denied = writer.put(1, category="HEALTH_EVENT")
     accepted = core.accept(writer)
-    piece = core.database.read_sync(lambda each: next_headers(each, log_no=1, start=0))
+    piece = core.database.read_sync(lambda each: next_headers(each, log_no=LOG, start=0))
     assert piece is not None
     assert piece.refusals == (accepted.refusals,)
     refusals = exchange_pb2.RefusalList.FromString(accepted.refusals)

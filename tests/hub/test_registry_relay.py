@@ -236,6 +236,8 @@ async def test_a_certificate_that_the_registry_does_not_know_calls_nothing(
     with pytest.raises(grpc.aio.AioRpcError) as error:
         await stub.ListHeads(exchange_pb2.ListHeadsRequest())
     assert from_rpc_error(error.value).code == "MQ-TRUST-UNKNOWN"
+    alarms = hub.hub.context.metrics.alarms.labels("unknown member")
+    assert next(iter(alarms.collect())).samples[0].value == 1
 
 
 async def test_a_batch_waits_for_the_registry_that_it_was_judged_by(hub: RunningHub) -> None:

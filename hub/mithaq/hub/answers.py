@@ -1,6 +1,7 @@
 """What senders and readers are told beside headers and bodies, read from the database."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -32,17 +33,25 @@ def own_heads(
     return heads
 
 
-def reader_refusals(connection: sa.Connection, *, log_no: int) -> Mapping[str, list[bytes]]:
-    """Return the signed lists of what readers refused in a stream, by reader, oldest first."""
+@dataclass(frozen=True, slots=True)
+class ReaderList:
+    """A signed list of what a reader refused, and its number among all such lists."""
+
+    serial: int
+    reader: str
+    list_bytes: bytes
+
+
+def reader_refusals(
+    connection: sa.Connection, *, log_no: int, after: int = 0
+) -> Sequence[ReaderList]:
+    """Return the lists of what readers refused in a stream, those after a number, in order."""
     rows = connection.execute(
-        sa.select(READER_REFUSAL.c.reader, READER_REFUSAL.c.refusals)
-        .where(READER_REFUSAL.c.log_no == log_no)
+        sa.select(READER_REFUSAL.c.serial, READER_REFUSAL.c.reader, READER_REFUSAL.c.refusals)
+        .where(READER_REFUSAL.c.log_no == log_no, READER_REFUSAL.c.serial > after)
         .order_by(READER_REFUSAL.c.serial)
     )
-    lists: dict[str, list[bytes]] = {}
-    for reader, refusals in rows:
-        lists.setdefault(reader, []).append(refusals)
-    return lists
+    return [ReaderList(*row) for row in rows]
 
 
 def freeze_lists(

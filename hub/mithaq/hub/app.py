@@ -156,6 +156,7 @@ async def _context(
         keys=keys,
         directory=directory,
         registry=lambda: relay.registry,
+        journal=journal,
         clock=clock,
         streams_per_member_max=config.limits.streams_per_member_max,
         view=locked_view if config.replicas else None,

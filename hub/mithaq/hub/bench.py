@@ -22,6 +22,7 @@ from mithaq.ledger.checkpoint import SignedCheckpoint, open_checkpoint
 from mithaq.ledger.kinds import EntryKind, StreamRole
 from mithaq.ledger.terms import Terms
 
+DAYS_KEPT = 7
 _DAY_S = 86_400
 _Row = tuple[str, str, str, int]
 
@@ -74,6 +75,12 @@ class QuotaBook:
                 or 0
             )
         return self._counts[row]
+
+
+def forget_old_quotas(connection: sa.Connection, *, at: datetime) -> None:
+    """Delete the counts of days that are long over."""
+    day = int(at.timestamp()) // _DAY_S
+    connection.execute(sa.delete(QUOTA).where(QUOTA.c.day < day - DAYS_KEPT))
 
 
 class RegistryBench:

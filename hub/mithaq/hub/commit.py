@@ -26,7 +26,8 @@ from mithaq.hub.contradictions import evidence_of
 from mithaq.hub.countersign import ReceiptDesk
 from mithaq.hub.directory import Changes, Directory, HeldStream
 from mithaq.hub.errors import HubError, OpeningRefusedError, StreamForkError
-from mithaq.hub.evidence import store_evidence
+from mithaq.hub.evidence import Evidence, store_evidence
+from mithaq.hub.journal import Journal
 from mithaq.hub.pieces import REFUSED, HeaderPiece, OmittedBody, Span
 from mithaq.hub.receipts import SignedFreezeList, SignedReceipt
 from mithaq.hub.recent import RecentBatch
@@ -47,6 +48,7 @@ from mithaq.store.log_store import (
 )
 
 NOTHING_LOGGED = -1
+CLOCK_SKEW = "`checkpoint` is signed for an instant that lies ahead of when it came."
 _INSERT_BATCH = sa.insert(BATCH)
 
 
@@ -58,6 +60,7 @@ class CommitRules:
     keys: SigningPair
     directory: Directory
     registry: Callable[[], Registry]
+    journal: Journal
     clock: Callable[[], datetime]
     streams_per_member_max: int
     # What works may rely on; with replicas, the directory alone is not enough.
@@ -129,6 +132,7 @@ class Transaction:
                 self._accuse(work, error)
                 outcomes.append(error)
         erased = self._write()
+        self._write_journal(outcomes)
         changes = Changes(
             self._staged.streams,
             self._desk.receipts(),
@@ -168,7 +172,22 @@ class Transaction:
         appended = append_batch(batch, held, log=log, bench=self._bench)
         if appended is None:
             return self._repeated(batch, held)
+        self._check_clock(batch.sender, appended)
         return self._append(batch, held, appended)
+
+    def _check_clock(self, sender: str, appended: Appended) -> None:
+        """Keep evidence of a note that is dated ahead; never act on it (PROTOCOL 5.8)."""
+        if appended.signed.at - self._at > self._registry.policy.clock_skew_limit:
+            self._desk.evidence.append(
+                Evidence(
+                    alarm="clock skew",
+                    accused=sender,
+                    at=self._at,
+                    explanation=CLOCK_SKEW,
+                    messages={"checkpoint": appended.signed.note_bytes},
+                    stream_id=appended.stream.state.stream_id,
+                )
+            )
 
     def _check_room(self, sender: str) -> None:
         opened = len(self._rules.directory.sent_by(sender)) + self._staged.opened[sender]
@@ -280,6 +299,20 @@ class Transaction:
         self._quotas.write()
         self._desk.write()
         return bool(erased)
+
+    def _write_journal(self, outcomes: Sequence[Outcome]) -> None:
+        """Record what was refused and erased, with the act and before its answer."""
+        journal = self._rules.journal
+        entries = [
+            journal.refusal(self._staged.streams[log_no].state, each.refused)
+            for each in outcomes
+            if isinstance(each, Accepted) and each.refused
+            for log_no in [self._staged.numbers[each.stream_id]]
+        ]
+        for log_no, sequences in self._staging.withdrawn.items():
+            entries += journal.erasures(self._staged.streams[log_no].state, sequences)
+        if entries:
+            journal.write(self._connection, entries)
 
     @property
     def _now_s(self) -> int:

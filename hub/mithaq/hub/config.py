@@ -5,8 +5,9 @@ freshness, catch-up) isn't set here: it stands in the registry's policy.
 """
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mithaq.hub.window import WINDOW_BYTES_DEFAULT, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN
 from mithaq.service.config import Section
@@ -47,6 +48,10 @@ class HubIntervals(Section):
     views_s: float = Field(default=60, ge=0.05, le=600)
     # Deleting what every reader has opened, or what has expired.
     sweep_s: float = Field(default=5, ge=0.05, le=3600)
+    # Clearing what was erased from the write-ahead log (SQLite) or the table (PostgreSQL).
+    clear_s: float = Field(default=60, ge=0.05, le=3600)
+    # Looking for old backlogs, forgetting old decisions.
+    prune_s: float = Field(default=60, ge=0.05, le=3600)
     # Signing the hub's own audit log.
     audit_checkpoint_s: float = Field(default=1, ge=0.05, le=60)
     # Looking for what another replica has committed (PostgreSQL only).
@@ -74,6 +79,12 @@ class HubConfig(Section):
     replicas: bool = False
     limits: HubLimits = HubLimits()
     intervals: HubIntervals = HubIntervals()
+
+    @model_validator(mode="after")
+    def _check_replicas(self) -> Self:
+        if self.replicas and not self.database.startswith("postgresql"):
+            raise ValueError("replicas share a PostgreSQL database: set `database`")
+        return self
 
     @property
     def database_url(self) -> str:

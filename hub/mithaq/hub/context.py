@@ -14,7 +14,7 @@ from typing import Any, cast
 import grpc
 
 from mithaq.agreements.grant import no_standing
-from mithaq.certs.errors import UnknownAgreementError
+from mithaq.certs.errors import UnknownAgreementError, UnknownMemberError
 from mithaq.certs.keys import SigningPair
 from mithaq.certs.participants import Principal, PrincipalKind
 from mithaq.certs.registry import Registry
@@ -28,6 +28,7 @@ from mithaq.hub.journal import Journal
 from mithaq.hub.metrics import HubMetrics
 from mithaq.hub.news import News
 from mithaq.hub.relay import RegistryRelay
+from mithaq.hub.work_folder import keep_roots
 from mithaq.ledger.kinds import StreamRole
 from mithaq.service.identity import HasPeer, LiveCalls, peer_principal
 from mithaq.service.logging import declare, logger
@@ -86,6 +87,15 @@ class HubContext:
         """The registry as it is committed."""
         return self.relay.registry
 
+    def known(self, fingerprint: bytes) -> Principal:
+        """Return whose certificate this is, if that party may act now; else count and raise."""
+        try:
+            return self.registry.by_tls_fingerprint(fingerprint)
+        except UnknownMemberError as stranger:
+            # PROTOCOL 6, `unknown member`: the CA vouches for it and the registry doesn't.
+            self.metrics.alarms.labels(str(stranger.alarm)).inc()
+            raise
+
     def principal(self, context: Context) -> Principal:
         """Return who is calling; raise UnknownMemberError or MemberInactiveError."""
         return peer_principal(cast("HasPeer", context), self.registry.by_tls_fingerprint)
@@ -108,6 +118,7 @@ class HubContext:
         cut = self.live.recheck(self.registry.by_tls_fingerprint)
         if cut:
             self.journal.note(self.journal.entry(Operation.ADMINISTER, subject=f"{cut} calls cut"))
+        keep_roots(self.config, self.registry.ca_certificates)
         # Releases may have stopped, or may go on.
         self.directory.wake_all()
 

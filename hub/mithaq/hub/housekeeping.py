@@ -1,7 +1,8 @@
 """What the hub does by itself: sweep bodies, write and sign its audit log, notice old backlogs.
 
-Each chore is one loop that survives a failure and says so. The rule: a chore never runs
-inside the exchange's transactions, and never keeps what is being erased readable on disk.
+Each chore is one loop that survives a failure and says so. The rules: a chore looks before
+it writes, so that an idle hub's writer is idle; it never runs inside the exchange's
+transactions; and it never keeps what is being erased readable on disk.
 """
 
 import asyncio
@@ -9,13 +10,15 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
+from mithaq.hub.bench import forget_old_quotas
 from mithaq.hub.context import HubContext
-from mithaq.hub.sweeping import erase_expired, erase_opened, oldest_body_at
+from mithaq.hub.directory import HeldStream
+from mithaq.hub.receipts import OPENED
+from mithaq.hub.sweeping import erase_expired, erase_opened, has_expired, oldest_body_at
 from mithaq.service.logging import declare, logger
 from mithaq.store.errors import StoreBusyError, StoreError
 
 CHORE_FAILED = declare("chore failed", "chore")
-AGE_CHECKED_S = 60.0
 ERASED_FROM = ("hub_body",)
 
 
@@ -24,6 +27,8 @@ class Housekeeping:
 
     def __init__(self, hub: HubContext) -> None:
         self._hub = hub
+        # What each stream's readers had signed, at what registry size, when nothing was left.
+        self._swept: dict[int, tuple[int, ...]] = {}
 
     def loops(self) -> list[Awaitable[None]]:
         """Return the chores as loops, to be run until cancelled."""
@@ -31,36 +36,38 @@ class Housekeeping:
         return [
             self._again(self.sweep, every_s=intervals.sweep_s),
             self._again(self.keep_journal, every_s=intervals.audit_checkpoint_s),
-            self._again(self.note_overdue, every_s=AGE_CHECKED_S),
+            self._again(self.clear_disk, every_s=intervals.clear_s),
+            self._again(self.prune, every_s=intervals.prune_s),
         ]
 
     async def sweep(self) -> None:
-        """Erase what all have opened and what has expired; then clear it from the disk."""
-        hub = self._hub
-        for stream in hub.directory:
-            while hub.directory.stored_bytes(stream.log_no):
-                erase = partial(
-                    erase_opened, stream=stream, directory=hub.directory, registry=hub.registry
-                )
-                freed = await hub.database.write(erase)
-                if not freed:
-                    break
-                hub.directory.note_erased({stream.log_no: freed})
-                hub.erased = True
+        """Erase what all have opened and what has expired."""
+        for stream in self._hub.directory:
+            if self._hub.directory.stored_bytes(stream.log_no):
+                await self._sweep_opened(stream)
         await self._sweep_expired()
-        if hub.erased:
-            await self._clear_disk()
 
     async def keep_journal(self) -> None:
         """Write what waits for the audit log, then sign the log if it has grown."""
         hub = self._hub
         if hub.journal.has_waiting:
             await hub.database.write(hub.journal.write)
-        # PROTOCOL 1.5: in a transaction of its own, so that only what is durable is signed.
-        await hub.database.write(lambda each: hub.journal.sign_if_grown(each, keys=hub.keys))
+        if await hub.database.read(hub.journal.has_grown):
+            await hub.database.write(partial(hub.journal.sign, keys=hub.keys))
 
-    async def note_overdue(self) -> None:
-        """Find the senders whose oldest waiting body is older than the limit allows."""
+    async def clear_disk(self) -> None:
+        """Make what was erased unreadable in what the database keeps on disk."""
+        if not self._hub.erased:
+            return
+        try:
+            await asyncio.to_thread(self._hub.database.truncate_wal, tables=ERASED_FROM)
+        except StoreBusyError:
+            # A reader still looks at the old pages; the next time will do.
+            return
+        self._hub.erased = False
+
+    async def prune(self) -> None:
+        """Find senders whose backlog is too old; forget old decisions and counts."""
         hub = self._hub
         limit = timedelta(days=hub.limits.backlog_age_days_max)
         before = (hub.clock() - limit).timestamp()
@@ -72,23 +79,29 @@ class Housekeeping:
                     overdue.add(stream.sender)
         hub.overdue_senders = overdue
         await hub.database.write(hub.desk.forget_decided)
+        await hub.database.write(partial(forget_old_quotas, at=hub.clock()))
+
+    async def _sweep_opened(self, stream: HeldStream) -> None:
+        hub = self._hub
+        signed = (
+            hub.registry.size,
+            *(hub.directory.signed_size(stream.log_no, each, OPENED) for each in stream.audience),
+        )
+        if self._swept.get(stream.log_no) == signed:
+            return
+        erase = partial(erase_opened, stream=stream, directory=hub.directory, registry=hub.registry)
+        while freed := await hub.database.write(erase):
+            hub.directory.note_erased({stream.log_no: freed})
+            hub.erased = True
+        self._swept[stream.log_no] = signed
 
     async def _sweep_expired(self) -> None:
         hub = self._hub
         expired_at = hub.expired_at()
-        while freed := await hub.database.write(
-            lambda each: erase_expired(each, expired_at=expired_at)
-        ):
+        while await hub.database.read(partial(has_expired, expired_at=expired_at)):
+            freed = await hub.database.write(partial(erase_expired, expired_at=expired_at))
             hub.directory.note_erased(freed)
             hub.erased = True
-
-    async def _clear_disk(self) -> None:
-        try:
-            await asyncio.to_thread(self._hub.database.truncate_wal, tables=ERASED_FROM)
-        except StoreBusyError:
-            # A reader still looks at the old pages; the next sweep tries again.
-            return
-        self._hub.erased = False
 
     async def _again(self, chore: Callable[[], Awaitable[None]], *, every_s: float) -> None:
         while True:

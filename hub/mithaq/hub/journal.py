@@ -13,13 +13,24 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from mithaq.certs.keys import SigningPair
+from mithaq.hub.refusals import Refusal
+from mithaq.ledger.stream import StreamState
 from mithaq.service.errors import fault_of
 from mithaq.store.audit import AuditLog
-from mithaq.store.audit_entry import DONE, AuditEntry, Decision, Operation, RecordRef
+from mithaq.store.audit_entry import (
+    DONE,
+    RECORDS_PER_ENTRY_MAX,
+    AuditEntry,
+    Decision,
+    Operation,
+    RecordRef,
+)
+from mithaq.store.engine import after_commit
 
 ACTOR = "hub"
 ROLE = "relay"
 WAITING_MAX = 4096
+REFUSED = "MQ-HUB-REFUSED"
 
 
 @dataclass(slots=True)
@@ -75,39 +86,64 @@ class Journal:
             )
         )
 
+    def refusal(self, stream: StreamState, refused: Sequence[Refusal]) -> AuditEntry:
+        """Return the entry for the refused among a batch's entries."""
+        return self.entry(
+            Operation.REFUSE,
+            outcome=REFUSED,
+            counterparts=[stream.opening.sender],
+            agreement_id=stream.opening.agreement_id,
+            records=[
+                RecordRef(
+                    stream_id=stream.stream_id,
+                    sequence=each.sequence,
+                    decision=Decision(allowed=False, reason=each.reason),
+                )
+                for each in refused
+            ],
+        )
+
+    def erasures(self, stream: StreamState, sequences: Sequence[int]) -> list[AuditEntry]:
+        """Return the entries for bodies that withdrawals erased."""
+        return [
+            self.entry(
+                Operation.ERASE,
+                counterparts=[stream.opening.sender],
+                agreement_id=stream.opening.agreement_id,
+                records=[
+                    RecordRef(stream_id=stream.stream_id, sequence=each)
+                    for each in sequences[start : start + RECORDS_PER_ENTRY_MAX]
+                ],
+            )
+            for start in range(0, len(sequences), RECORDS_PER_ENTRY_MAX)
+        ]
+
     def write(self, connection: sa.Connection, entries: Sequence[AuditEntry] = ()) -> None:
         """Append entries, and what waits, in the caller's transaction."""
-        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        try:
-            self.log.append(connection, [*waiting, *entries])
-        except BaseException:
-            self._waiting.extendleft(reversed(waiting))
-            raise
+        waiting = list(self._waiting)
+        self.log.append(connection, [*waiting, *entries])
+
+        def forget() -> None:
+            for entry in waiting:
+                if self._waiting and self._waiting[0] is entry:
+                    self._waiting.popleft()
+
+        # Not before: a transaction that fails has written nothing.
+        after_commit(connection, forget)
 
     @property
     def has_waiting(self) -> bool:
         """Whether something waits to be written."""
         return bool(self._waiting)
 
-    def sign_if_grown(self, connection: sa.Connection, *, keys: SigningPair) -> bool:
-        """Sign the log in a transaction of its own if it has grown; return whether it had."""
+    def has_grown(self, connection: sa.Connection) -> bool:
+        """Tell whether the log is longer than its newest checkpoint."""
         head = self.log.head(connection)
-        if head.checkpoint is not None and _size_of(head.checkpoint) == head.size:
-            return False
+        return head.checkpoint is None or _size_of(head.checkpoint) != head.size
+
+    def sign(self, connection: sa.Connection, *, keys: SigningPair) -> None:
+        """Sign the log, in a transaction of its own: only what is durable (PROTOCOL 1.5)."""
         self.log.checkpoint(connection, signer=keys, at=self.clock())
-        return True
-
-
-def refused_records(stream_id: bytes, refused: Sequence[tuple[int, str]]) -> tuple[RecordRef, ...]:
-    """Return refused entries as an audit entry names them."""
-    return tuple(
-        RecordRef(
-            stream_id=stream_id,
-            sequence=sequence,
-            decision=Decision(allowed=False, reason=reason),
-        )
-        for sequence, reason in refused
-    )
 
 
 def _size_of(checkpoint: bytes) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import grpc
+from grpc_health.v1 import health_pb2
 from prometheus_client import CollectorRegistry
 
 from mithaq.hub.admin import HubServicer
@@ -77,20 +78,21 @@ async def listen(hub: HubContext, collectors: CollectorRegistry, parts: AsyncExi
         local=bind(local, hub.config.local_listen, server_credentials(own)),
         metrics=await health.start(hub.config.metrics_port),
     )
+    serving = add_health_and_reflection(exchange, EXCHANGE_SERVICES)
     for server in (exchange, enrolment, local):
         await server.start()
+    for service in ("", *EXCHANGE_SERVICES):
+        await serving.set(service, health_pb2.HealthCheckResponse.SERVING)
     return ports
 
 
 def _exchange(hub: HubContext, calls: CallMetrics) -> grpc.aio.Server:
-    lookup = hub.registry.by_tls_fingerprint
-    server = build_server([CallInterceptor(lookup=lookup, live=hub.live, metrics=calls)])
+    server = build_server([CallInterceptor(lookup=hub.known, live=hub.live, metrics=calls)])
     exchange_pb2_grpc.add_PublishServiceServicer_to_server(PublishServicer(hub), server)
     exchange_pb2_grpc.add_SubscribeServiceServicer_to_server(SubscribeServicer(hub), server)
     exchange_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(hub), server)
     exchange_pb2_grpc.add_OrderingServiceServicer_to_server(OrderingServicer(hub), server)
     exchange_pb2_grpc.add_WitnessServiceServicer_to_server(WitnessServicer(hub), server)
-    add_health_and_reflection(server, EXCHANGE_SERVICES)
     return server
 
 

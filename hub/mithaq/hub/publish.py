@@ -90,6 +90,8 @@ class Publication:
         self._answers: asyncio.Queue[_Answerable | None] = asyncio.Queue(
             hub.limits.batches_in_flight_max
         )
+        # The newest list of refusals that was sent of each stream.
+        self._listed: dict[int, int] = {}
         self._inbox = Inbox(context.read)
         self._outbox = Outbox(context.write, counted=hub.metrics.count_sent)
 
@@ -169,15 +171,19 @@ class Publication:
         receipts = self._hub.directory.receipts(stream.log_no)
         if not receipts:
             return
+        after = self._listed.get(stream.log_no, 0)
         lists = await self._hub.database.read(
-            lambda each: reader_refusals(each, log_no=stream.log_no)
+            lambda each: reader_refusals(each, log_no=stream.log_no, after=after)
         )
         for receipt in receipts:
-            refusals = parse_lists(lists.get(receipt.reader, ())) if receipt.role == OPENED else []
+            own = [each.list_bytes for each in lists if each.reader == receipt.reader]
+            refusals = parse_lists(own) if receipt.role == OPENED else []
             for start in range(0, max(1, len(refusals)), LISTS_PER_RECEIPT_MAX):
                 message = receipt_message(receipt, stream)
                 message.refusals.extend(refusals[start : start + LISTS_PER_RECEIPT_MAX])
                 await self._outbox.send(exchange_pb2.PublishResponse(receipt=message))
+        # Each list goes out once a connection; they only ever become more.
+        self._listed[stream.log_no] = max([after, *(each.serial for each in lists)])
 
     async def _say_goodbye(self, over: BaseException | Draining | None) -> None:
         if over is None:

@@ -64,6 +64,8 @@ class Staging:
     versions: list[Row] = field(default_factory=list[Row])
     omissions: list[Row] = field(default_factory=list[Row])
     withdrawals: list[_Withdrawal] = field(default_factory=list[_Withdrawal])
+    # The sequences that were erased, by log; known once everything is written.
+    withdrawn: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
 
     def open_stream(self, log_no: int, state: StreamState, *, at: int) -> None:
         """Keep a new stream and its audience."""
@@ -131,7 +133,9 @@ class Staging:
         add_omissions(connection, self.omissions)
         erased: Counter[int] = Counter()
         for each in self.withdrawals:
-            erased[each.log_no] += _withdraw(connection, each)
+            gone = _versions(connection, each)
+            erased[each.log_no] += _withdraw(connection, each, gone)
+            self.withdrawn.setdefault(each.log_no, []).extend(gone)
         return erased
 
 
@@ -161,13 +165,16 @@ def add_omissions(connection: sa.Connection, rows: Sequence[Row]) -> None:
         connection.execute(insert_into(connection, OMISSION).on_conflict_do_nothing(), rows)
 
 
-def _withdraw(connection: sa.Connection, withdrawal: _Withdrawal) -> int:
-    """Erase all versions of a record up to its withdrawal; return the bytes set free."""
-    versions = connection.scalars(
-        _VERSIONS_OF, {"log": withdrawal.log_no, "first": withdrawal.target}
-    )
-    gone = [withdrawal.target, *(each for each in versions if each < withdrawal.sequence)]
-    values = {"log": withdrawal.log_no, "gone": gone}
+def _versions(connection: sa.Connection, withdrawal: _Withdrawal) -> list[int]:
+    """Return all versions of a record up to its withdrawal, the first one included."""
+    values = {"log": withdrawal.log_no, "first": withdrawal.target}
+    later = connection.scalars(_VERSIONS_OF, values)
+    return [withdrawal.target, *(each for each in later if each < withdrawal.sequence)]
+
+
+def _withdraw(connection: sa.Connection, withdrawal: _Withdrawal, gone: Sequence[int]) -> int:
+    """Erase the bodies of these versions; return the bytes set free."""
+    values = {"log": withdrawal.log_no, "gone": list(gone)}
     freed: int = connection.scalar(_WEIGHT_OF, values) or 0
     connection.execute(_DELETE, values)
     add_omissions(

@@ -103,6 +103,14 @@ def erase_opened(
     return _counted(connection, stream.log_no, freed)
 
 
+def has_expired(connection: sa.Connection, *, expired_at: int) -> bool:
+    """Tell whether anything has expired that isn't erased yet."""
+    expired = sa.select(BODY_RUN.c.log_no).where(
+        BODY_RUN.c.expires_at > 0, BODY_RUN.c.expires_at <= expired_at
+    )
+    return connection.execute(expired.limit(1)).first() is not None
+
+
 def erase_expired(connection: sa.Connection, *, expired_at: int) -> Counter[int]:
     """Erase some of what has expired by both clocks; return the bytes set free, by log."""
     freed: Counter[int] = Counter()
