@@ -70,6 +70,8 @@ class StreamWriter:
         run = Run(encode_terms(terms), 8, pack_own(EntryKind.OPEN, Own(0)))
         self.state = StreamState.open(run.leaves()[0])
         self.before = 0
+        # The leaf hash of every entry.
+        self.hashes = run.leaf_hashes()
         self.runs: list[Run] = [run]
         self.bodies: list[bytes] = []
         # Every body ever sent, by its sequence, and what stands where.
@@ -210,4 +212,5 @@ class StreamWriter:
             run, kind_at=lambda wanted: [self.slots.get(each, FIRST_PUT) for each in wanted]
         )
         self.runs.append(run)
+        self.hashes += run.leaf_hashes()
         return first

@@ -10,8 +10,10 @@ import pytest
 
 from mithaq.hub.config import HubLimits
 from mithaq.ledger.cosignature import Role
+from mithaq.ledger.tree import Frontier
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 from tests.federation import Federation
+from tests.hub.core import receipt_of
 from tests.hub.running import Publisher, Reader, RunningHub, prepare, running, three_members
 from tests.hub.test_receipts import freeze_list
 from tests.streams import StreamWriter, open_terms
@@ -165,6 +167,48 @@ async def test_a_reader_that_answers_nothing_is_sent_no_more_than_its_window(
     sent = [sum(map(len, piece.bodies)) for piece in await this.all_of("bodies")]
     # Batches of 32 KiB into a window of 64 KiB: never more than one batch beyond it.
     assert 65_536 <= sum(sent) <= 65_536 + 4 * 8220
+
+
+async def test_a_reader_that_reads_nothing_holds_up_neither_others_nor_the_hubs_end(
+    tmp_path: Path,
+) -> None:
+    federation = three_members()
+    config = prepare(federation, tmp_path / "hub")
+    loop = asyncio.get_running_loop()
+    async with running(federation, config) as hub:
+        writer = stream(hub, READER, OTHER)
+        sender = publisher(hub)
+        await sender.publish(writer)
+        stalled = exchange_pb2_grpc.SubscribeServiceStub(hub.node(OTHER)).Subscribe()
+        hello = exchange_pb2.SubscribeHello(window_bytes=16 * 1024 * 1024)
+        await stalled.write(exchange_pb2.SubscribeRequest(hello=hello))
+        this = await reader(hub)
+        for _ in range(12):
+            writer.put(2, size_bytes=400_000)
+            await sender.publish(writer)
+        receipt = receipt_of(federation, OTHER, writer, Role.HELD)
+        await stalled.write(exchange_pb2.SubscribeRequest(receipt=receipt))
+        await this.sign(writer, Role.HELD)
+        through = 0
+        while through < writer.size:
+            piece = await this.answer("bodies")
+            through = piece.through_size
+            root = None if through == writer.size else roots_of(writer)[through]
+            await this.sign(writer, Role.OPENED, size=through, root=root)
+        await hub.until(lambda: hub.hub.context.committer.queue_length == 0)
+        began = loop.time()
+        await hub.hub.stop()
+        assert loop.time() - began < config.intervals.stop_grace_s + 4
+
+
+def roots_of(writer: StreamWriter) -> dict[int, bytes]:
+    """Return the roots of a writer's stream at every size, from its leaves."""
+    roots: dict[int, bytes] = {}
+    frontier = Frontier.empty()
+    for each in writer.hashes:
+        frontier = frontier.append(each)
+        roots[frontier.size] = frontier.root()
+    return roots
 
 
 async def test_an_opened_receipt_opens_the_window_again(hub: RunningHub) -> None:

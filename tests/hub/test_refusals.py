@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mithaq.certs import acts
 from mithaq.certs.keys import ReceptionKey, verify_ed25519
 from mithaq.hub.committer import Accepted
 from mithaq.hub.pieces import Wanted
 from mithaq.hub.reading import next_bodies, next_headers
 from mithaq.hub.refusals import signed_bytes
+from mithaq.ledger.instants import minute_of
 from mithaq.ledger.kinds import StreamRole
 from mithaq.v1 import exchange_pb2
 from tests.federation import Federation, agreement, clause
@@ -155,6 +157,38 @@ def test_an_epoch_sealed_to_a_key_that_nobody_announced_is_refused(core: Core) -
     core.federation.agencies[READER].reception = known
     writer.epoch()
     assert core.accept(writer).refused == ()
+
+
+def test_an_epoch_sealed_to_a_key_that_was_revoked_is_refused(core: Core) -> None:
+    writer = opened(core, READER)
+    federation = core.federation
+    old = federation.agencies[READER].reception
+    federation.announce(READER, ReceptionKey.generate())
+    revoked = acts.KeyRevoked(old.key_id, acts.NarrowingReason.KEY_COMPROMISED)
+    federation.enter(revoked, federation.by_administrators(1))
+    federation.agencies[READER].reception = old
+    epoch = writer.epoch()
+    assert reasons(core.accept(writer)) == {epoch: "RECEPTION_KEY_UNKNOWN"}
+
+
+@pytest.mark.parametrize(
+    ("beyond", "refused"),
+    [(timedelta(0), False), (timedelta(minutes=1), True)],
+    ids=["at the limit", "a minute later"],
+)
+def test_a_reader_that_announced_no_key_for_too_long_is_in_no_new_epoch(
+    core: Core, beyond: timedelta, *, refused: bool
+) -> None:
+    writer = opened(core, READER)
+    registry = core.federation.registry
+    announced_at = registry.reception_key(READER).announced_at
+    limit = registry.policy.catch_up_limit
+    # Whole minutes, as headers have them.
+    late = minute_of(announced_at + limit) + beyond
+    core.now = late
+    epoch = writer.epoch(created_at=late)
+    expected = {epoch: "READER_LAPSED"} if refused else {}
+    assert reasons(core.accept(writer)) == expected
 
 
 def test_an_epoch_may_be_sealed_to_a_readers_newly_announced_key(core: Core) -> None:

@@ -32,6 +32,8 @@ class HubReason(StrEnum):
     SENDER_INACTIVE = "SENDER_INACTIVE"
     READER_INACTIVE = "READER_INACTIVE"
     RECEPTION_KEY_UNKNOWN = "RECEPTION_KEY_UNKNOWN"
+    # It announced no key for longer than the catch-up limit (PROTOCOL 4.7).
+    READER_LAPSED = "READER_LAPSED"
     # The epoch that would say who reads it was itself refused.
     EPOCH_REFUSED = "EPOCH_REFUSED"
 
@@ -144,9 +146,12 @@ def is_active(registry: Registry, member: str) -> bool:
 
 def _reception_keys(terms: Terms, registry: Registry) -> HubReason | None:
     for reader in terms.readers:
-        known = {key.key_id for key in registry.reception_keys(reader.member)}
-        if reader.key_id not in known:
+        keys = registry.reception_keys(reader.member)
+        if reader.key_id not in {key.key_id for key in keys if not key.revoked}:
             return HubReason.RECEPTION_KEY_UNKNOWN
+        # By the minute in which it was sealed: on its way it may take as long as it takes.
+        if terms.created_at - keys[-1].announced_at > registry.policy.catch_up_limit:
+            return HubReason.READER_LAPSED
     return None
 
 

@@ -70,11 +70,17 @@ class Outbox(Generic[M]):
         self._write = write
         self._counted = counted
         self._turn = asyncio.Lock()
+        self._writing: asyncio.Future[None] | None = None
 
     async def send(self, message: M) -> None:
         """Send a message; return when the transport has taken it."""
         async with self._turn:
-            await self._write(message)
+            if self._writing is not None:
+                # Begun by a task that was cancelled since: a write can't be taken back.
+                await asyncio.wait([self._writing])
+            self._writing = asyncio.ensure_future(self._write(message))
+            await asyncio.shield(self._writing)
+            self._writing = None
         self._counted(message)
 
 
