@@ -41,8 +41,15 @@ def agreement() -> None:
 @click.option("--member", "members", multiple=True, required=True, help="A party; at least two.")
 @click.option("--years", default=3, show_default=True, type=click.IntRange(1, 10))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@json_option
 def draft(
-    *, agreement_id: str, federation: str, members: tuple[str, ...], years: int, out: Path
+    *,
+    agreement_id: str,
+    federation: str,
+    members: tuple[str, ...],
+    years: int,
+    out: Path,
+    as_json: bool,
 ) -> None:
     """Write draft terms among some members as YAML, for people to change."""
     begins = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -54,7 +61,10 @@ def draft(
         expires_at=begins + timedelta(days=365 * years),
     )
     out.write_text(drafted, encoding="utf-8")
-    note(f"drafted {agreement_id} in {out}: read it, change it, then `mithaq agreement lint`")
+    row = {"agreement": agreement_id, "file": str(out), "parties": list(members)}
+    present("agreement.draft", row, as_json=as_json, title="Draft")
+    if not as_json:
+        note("next: read it, change it, then `mithaq agreement lint`")
 
 
 @agreement.command()

@@ -1,78 +1,124 @@
-"""The last act: roots are compared, and texts are looked for in all of the hub's files."""
+"""The last act: roots are compared, and texts are looked for in all that the hub keeps."""
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from mithaq.cli.demo.searching import Found, find_texts, writings
-from mithaq.cli.demo.stage import CheckFailedError, Stage
+from mithaq.cli.demo.hub_database import control_planted, find_in_database
+from mithaq.cli.demo.searching import Found, Needles, find_bytes, writings
+from mithaq.cli.demo.watching import CheckFailedError, check_alarms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
-    from mithaq.cli.demo.issuing import Issued
+    from mithaq.cli.demo.stage import Stage
     from mithaq.node.records.model import ParsedRecord
 
     Say = Callable[[str], None]
+    Heads = dict[bytes, tuple[int, bytes]]
 
 CONTROL: Final = "a control text that was planted: مراقبة"
-SAMPLES_PER_MEMBER: Final = 12
+# Records whose texts are looked for, of all members together.
+SAMPLES_MAX: Final = 60
+SETTLE_SECONDS_MAX: Final = 30.0
+POLL_SECONDS: Final = 0.5
 
 
 def compare_roots(stage: Stage, say: Say) -> int:
     """Compare roots that sender, hub and readers each recompute from their own store.
 
-    Returns the number of streams; raises CheckFailedError on any difference.
+    Returns the number of streams that more than one of them has; raises CheckFailedError
+    on any difference.
     """
-    hub = stage.hub_roots()
-    views = {name: stage.node_roots(name) for name in stage.members}
-    compared = 0
-    for stream, (size, root) in hub.items():
-        seen = {name: view[stream] for name, view in views.items() if stream in view}
-        for name, head in seen.items():
-            if head != (size, root):
-                raise CheckFailedError(
-                    f"{name} and the hub differ on stream {stream.hex()[:8]}", alarm="root mismatch"
-                )
-        compared += len(seen) > 1
-    unknown = {stream for view in views.values() for stream in view} - hub.keys()
-    if unknown:
-        raise CheckFailedError("a node has a stream that the hub does not know", alarm="fork")
+    deadline = time.monotonic() + SETTLE_SECONDS_MAX
+    while True:
+        hub = stage.hub_roots()
+        views = {name: stage.node_roots(name) for name in stage.members}
+        behind = [part for name, view in views.items() for part in _behind(name, view, hub)]
+        if not behind:
+            break
+        if time.monotonic() > deadline:
+            raise CheckFailedError(", ".join(behind[:3]), alarm="root mismatch")
+        # An answer may still be on its way.
+        time.sleep(POLL_SECONDS)
+    compared = sum(any(stream in view for view in views.values()) for stream in hub)
     say(f"roots are equal at sender, hub and readers in {compared} streams")
     return compared
 
 
-def search_hub(stage: Stage, issued: Issued, extra: Iterable[str], say: Say) -> list[Found]:
-    """Look for texts of the records in the hub's files; the control must be found."""
-    control = stage.hub_folder / "control"
-    control.write_bytes(b"\n".join(writings(CONTROL).values()))
-    try:
-        seen = {each.writing for each in find_texts([CONTROL], stage.hub_folder)}
-        missing = writings(CONTROL).keys() - seen
-        if missing:
+def _behind(name: str, view: Heads, hub: Heads) -> Iterator[str]:
+    """Yield streams that differ in size; raise CheckFailedError where one differs in its root."""
+    for stream, (size, root) in view.items():
+        if stream not in hub:
+            raise CheckFailedError(f"{name} has a stream that the hub has not", alarm="fork")
+        hub_size, hub_root = hub[stream]
+        if size != hub_size:
+            yield f"{name} has {size} entries of stream {stream.hex()[:8]}, the hub {hub_size}"
+        elif root != hub_root:
+            raise CheckFailedError(
+                f"{name} and the hub differ on stream {stream.hex()[:8]}", alarm="root mismatch"
+            )
+
+
+def search_hub(stage: Stage, extra: Iterable[str], say: Say) -> list[Found]:
+    """Look for texts of the records in all that the hub keeps; return those that stand there.
+
+    Raises CheckFailedError where the search does not even find a control.
+    """
+    with _control(stage):
+        seen = {each.writing for each in _found(stage, Needles.of([CONTROL]))}
+        if missing := writings(CONTROL).keys() - seen:
             raise CheckFailedError(f"the search does not see {', '.join(sorted(missing))}")
-    finally:
-        control.unlink()
-    texts = {text for record in _samples(issued) for text in record_texts(record)} | set(extra)
-    found = find_texts(sorted(texts), stage.hub_folder)
-    say(f"{len(texts)} texts of records looked for in the hub's files: {len(found)} found")
+    texts = {text for record in _samples(stage) for text in record_texts(record)} | set(extra)
+    found = _found(stage, Needles.of(texts))
+    say(f"{len(texts)} texts of records looked for in all that the hub keeps: {len(found)} found")
     return found
 
 
-def _samples(issued: Issued) -> Iterable[ParsedRecord]:
-    for alerts in issued.alerts.values():
-        step = max(1, len(alerts) // SAMPLES_PER_MEMBER)
-        yield from alerts[::step]
+def _found(stage: Stage, needles: Needles) -> list[Found]:
+    found = find_bytes(needles, stage.hub_folder)
+    return found + (find_in_database(stage.hub_database, needles) if stage.hub_database else [])
+
+
+@contextmanager
+def _control(stage: Stage) -> Generator[None]:
+    """Have the control stand in the hub's folder, and in its database if that is elsewhere."""
+    forms = list(writings(CONTROL).values())
+    if stage.hub_database:
+        with control_planted(stage.hub_database, forms):
+            yield
+        return
+    file = stage.hub_folder / "control"
+    file.write_bytes(b"\n".join(forms))
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+def _samples(stage: Stage) -> Iterable[ParsedRecord]:
+    each_max = max(1, SAMPLES_MAX // len(stage.issued.alerts))
+    for alerts in stage.issued.alerts.values():
+        yield from alerts[:: -(-len(alerts) // each_max)]
 
 
 def record_texts(record: ParsedRecord) -> list[str]:
     """Return names, numbers and reasons that a record holds."""
     alert = record.alert
-    texts = [alert.reason, alert.decision_reference]
+    texts = [alert.reason, alert.decision_reference, alert.listing.comments]
     if alert.HasField("travel_document"):
         texts.append(alert.travel_document.number)
-    if alert.HasField("person"):
-        for name in alert.person.names:
-            texts += [name.surname, name.forenames, name.original_script, name.mrz]
-        texts += [document.number for document in alert.person.documents]
+    for name in (*alert.person.names, *alert.entity.names):
+        texts += [name.surname, name.forenames, name.full, name.original_script, name.mrz]
+    texts += [document.number for document in alert.person.documents]
     return [text for text in texts if text]
+
+
+def check_quiet(stage: Stage) -> None:
+    """Raise CheckFailedError where a node does not answer, or has an alarm."""
+    statuses = stage.statuses()
+    check_alarms(statuses)
+    if silent := stage.members.keys() - statuses.keys():
+        raise CheckFailedError(f"{', '.join(sorted(silent))} do not answer")

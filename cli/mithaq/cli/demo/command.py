@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mithaq.cli.demo.cast import NODES_MAX, NODES_MIN
-from mithaq.cli.demo.play import Options, new_stage, play
-from mithaq.cli.demo.result import Result, print_members, print_next
+from mithaq.cli.demo.play import ACTS, Options, new_stage, play
+from mithaq.cli.demo.result import Result, print_members, print_next, print_parts
 from mithaq.cli.errors import EXIT_VERIFICATION, CliError
 from mithaq.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+    from types import FrameType
+
     from mithaq.cli.demo.stage import Stage
+
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
@@ -34,9 +40,19 @@ if TYPE_CHECKING:
     default=None,
     help="Issue the UN Security Council consolidated list (XML) instead of synthetic alerts.",
 )
-@click.option("--dir", "folder", type=click.Path(file_okay=False, path_type=Path), default=None)
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Where everything is kept: a new or empty folder. Otherwise it is removed at the end.",
+)
 @click.option("--keep", is_flag=True, help="Leave it running, and say how to talk to each part.")
-@click.option("--hub-database", default="", help="PostgreSQL URL of the hub (MITHAQ_… or here).")
+@click.option(
+    "--hub-database",
+    default="",
+    help="PostgreSQL URL of an empty database for the hub; SQLite if absent.",
+)
 @json_option
 def demo(
     *,
@@ -51,20 +67,42 @@ def demo(
     """Play the whole story with a registrar, a hub and three or more nodes."""
     work = (folder or Path(tempfile.mkdtemp(prefix="mithaq-demo-"))).resolve()
     _check_empty(work)
-    options = Options(work, records, nodes, list_file, hub_database)
-    stage = new_stage(options)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        result = _play(stage, options)
-        if not as_json and result.ok:
-            print_members(stage, result)
-        if keep and result.ok:
-            _wait(stage)
-    finally:
-        stage.stop_all()
+    stage = new_stage(Options(work, records, nodes, hub_database))
+    exit_code = perform(stage, list_file=list_file, keep=keep, as_json=as_json)
+    if folder is None and not keep and exit_code == 0:
+        shutil.rmtree(work)
+    else:
+        click.echo(f"everything is in {work}", err=True)
+    return exit_code
+
+
+def perform(
+    stage: Stage,
+    *,
+    list_file: Path | None = None,
+    keep: bool = False,
+    as_json: bool = False,
+    between: Callable[[str, Stage], None] = lambda _act, _stage: None,
+    acts: Sequence[str] = tuple(ACTS),
+) -> int:
+    """Play acts on a stage, print what came out, and return the exit code.
+
+    Every process is stopped, however it ends, unless it is to be kept and all is well.
+    """
+    result = Result()
+    with _interruptible(stage):
+        try:
+            result = _play(stage, list_file, between=between, acts=acts)
+            if not as_json and result.ok:
+                print_members(stage, result)
+                print_next(stage, kept=keep)
+            if keep and result.ok:
+                print_parts(stage)
+        finally:
+            if not (keep and result.ok):
+                stage.stop()
     if as_json:
         print_json("demo", result.as_json())
-    _finish(work, result, made_here=folder is None and not keep)
     return 0 if result.ok else EXIT_VERIFICATION
 
 
@@ -78,7 +116,29 @@ def _check_empty(work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def _play(stage: Stage, options: Options) -> Result:
+@contextmanager
+def _interruptible(stage: Stage) -> Generator[None]:
+    """Take Ctrl-C and its like as the wish to stop; while things are stopping, ignore them."""
+
+    def interrupted(_number: int, _frame: FrameType | None) -> None:
+        if not stage.is_closed:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupted) for number in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _play(
+    stage: Stage,
+    list_file: Path | None,
+    *,
+    between: Callable[[str, Stage], None],
+    acts: Sequence[str],
+) -> Result:
     console = Console(stderr=True)
     columns = (
         TextColumn("records issued"),
@@ -87,26 +147,12 @@ def _play(stage: Stage, options: Options) -> Result:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("records", total=options.records)
+        task = progress.add_task("records", total=stage.records)
         return play(
             stage,
-            options,
+            list_file=list_file,
             say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
             advance=lambda count: progress.advance(task, count),
+            between=between,
+            acts=acts,
         )
-
-
-def _wait(stage: Stage) -> None:
-    print_next(stage)
-    click.echo("running; stop it with Ctrl-C", err=True)
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        click.echo("stopping", err=True)
-
-
-def _finish(work: Path, result: Result, *, made_here: bool) -> None:
-    if result.ok and made_here:
-        shutil.rmtree(work)
-        return
-    click.echo(f"everything is in {work}", err=True)

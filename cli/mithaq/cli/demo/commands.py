@@ -11,7 +11,7 @@ import io
 import json
 from typing import Any
 
-from mithaq.cli.errors import CliError
+from mithaq.cli.errors import EXIT_INTERRUPTED, CliError
 from mithaq.cli.main import run
 
 
@@ -20,11 +20,14 @@ def command(*arguments: str, expect: int = 0) -> dict[str, Any]:
 
     Raises:
         CliError: it ended with another exit code than `expect`.
+        KeyboardInterrupt: it was interrupted, and with it the demo.
 
     """
     out, said = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(said):
         exit_code = run([*arguments, "--json"])
+    if exit_code == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
     if exit_code != expect:
         raise CliError(
             "MQ-DEMO-COMMAND",

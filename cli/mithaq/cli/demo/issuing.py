@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from mithaq.cli.demo.stage import CALL_SECONDS, CheckFailedError, Member, Stage, wait_until
+from mithaq.cli.demo.stage import CALL_SECONDS, Member, Stage
+from mithaq.cli.demo.watching import CheckFailedError, wait_until
 from mithaq.cli.errors import EXIT_DENIED
 from mithaq.node.records import forms
-from mithaq.node.records.model import ParsedRecord
 from mithaq.node.records.synthetic import made_up_alert
 from mithaq.v1 import local_pb2
-from mithaq.v1.record_pb2 import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from mithaq.cli.demo.stage import Statuses
+    from mithaq.node.records.model import ParsedRecord
+    from mithaq.v1.record_pb2 import Record
 
     Say = Callable[[str], None]
     Advance = Callable[[int], None]
@@ -30,26 +32,11 @@ _BY_STATES: Final = (
     "CHILD_ABDUCTION_RISK",
 )
 _BY_ORGANISATIONS: Final = ("MISSING_LOCATE", "MISSING_PROTECT")
+ISSUER: Final = "eg-moi"
 KILLED: Final = "tn-dgsn"
 
 
-@dataclass(slots=True)
-class Issued:
-    """What was issued, and what should therefore be opened where."""
-
-    records: int = 0
-    alerts: dict[str, list[ParsedRecord]] = field(default_factory=dict[str, list[ParsedRecord]])
-    expected: dict[str, int] = field(default_factory=dict[str, int])
-    denied: int = 0
-    denied_clause: str = ""
-    killed_at: int = 0
-
-    def of(self, member: str, category: str) -> ParsedRecord:
-        """Return an alert that a member issued."""
-        return next(each for each in self.alerts[member] if each.category == category)
-
-
-def issue_all(stage: Stage, issued: Issued, say: Say, advance: Advance) -> None:
+def issue_all(stage: Stage, say: Say, advance: Advance) -> None:
     """Issue the synthetic alerts at every member; kill one node half way."""
     plan = [
         (member, batch) for member in stage.members.values() for batch in _batches(stage, member)
@@ -60,24 +47,34 @@ def issue_all(stage: Stage, issued: Issued, say: Say, advance: Advance) -> None:
     waiting: list[tuple[Member, list[ParsedRecord]]] = []
     for number, (member, (_, batch)) in enumerate(plan):
         if number == half:
-            issued.killed_at = issued.records
-            pid = stage.members[KILLED].process.kill()
-            say(f"{KILLED} is killed (SIGKILL, process {pid}) after {issued.records} records")
+            kill(stage, say)
         if number >= half and member.name == KILLED:
             waiting.append((member, batch))
             continue
-        _issue(stage, member, batch, issued)
+        _issue(stage, member, batch)
         advance(len(batch))
-    stage.start(stage.members[KILLED].process)
-    say(f"{KILLED} is started again")
+    restart(stage, say)
     for member, batch in waiting:
-        _issue(stage, member, batch, issued)
+        _issue(stage, member, batch)
         advance(len(batch))
+
+
+def kill(stage: Stage, say: Say) -> None:
+    """Kill a node while records travel."""
+    stage.issued.killed_at = stage.issued.records
+    pid = stage.members[KILLED].process.kill()
+    say(f"{KILLED} is killed (SIGKILL, process {pid}) after {stage.issued.records} records")
+
+
+def restart(stage: Stage, say: Say) -> None:
+    """Start the killed node again."""
+    stage.start(stage.members[KILLED].process)
+    say(f"{KILLED} is started again, and goes on where its database stands")
 
 
 def _batches(stage: Stage, member: Member) -> Iterator[tuple[int, list[ParsedRecord]]]:
     count = stage.records // len(stage.members)
-    if member is next(iter(stage.members.values())):
+    if member.name == ISSUER:
         count += stage.records % len(stage.members)
     kinds = _BY_STATES if member.role.is_state else _BY_ORGANISATIONS
     at = datetime.now(UTC)
@@ -89,12 +86,13 @@ def _batches(stage: Stage, member: Member) -> Iterator[tuple[int, list[ParsedRec
         yield start, alerts[start : start + BATCH]
 
 
-def _issue(stage: Stage, member: Member, batch: Sequence[ParsedRecord], issued: Issued) -> None:
+def _issue(stage: Stage, member: Member, batch: Sequence[ParsedRecord]) -> None:
     request = local_pb2.IssueManyRequest(
         items=[local_pb2.IssueRequest(record=record.raw) for record in batch]
     )
     with stage.alerts(member.name, "system") as stub:
         answer = stub.IssueMany(request, timeout=CALL_SECONDS)
+    issued = stage.issued
     for record, item in zip(batch, answer.items, strict=True):
         if not item.disclosures:
             raise CheckFailedError(f"{member.name} could not issue: {item.error.code}")
@@ -104,22 +102,22 @@ def _issue(stage: Stage, member: Member, batch: Sequence[ParsedRecord], issued: 
             issued.expected[reader] = issued.expected.get(reader, 0) + 1
 
 
-def refuse_arrest(stage: Stage, issued: Issued, say: Say) -> None:
+def refuse_arrest(stage: Stage, say: Say) -> None:
     """Have an ARREST addressed to int-iom refused; the answer names why."""
-    draft = made_up_alert(stage.rng, category="ARREST", issuer="eg-moi", at=datetime.now(UTC))
+    draft = made_up_alert(stage.rng, category="ARREST", issuer=ISSUER, at=datetime.now(UTC))
     file = write_draft(stage, draft.message, "arrest.yaml")
     answer = stage.command_as(
-        "eg-moi", "officer", "alert", "issue", str(file), "--to", "int-iom", expect=EXIT_DENIED
+        ISSUER, "officer", "alert", "issue", str(file), "--to", "int-iom", expect=EXIT_DENIED
     )
     refused = [row for row in answer["decisions"] if not row["allowed"]]
     if not refused or answer["disclosures"]:
-        raise CheckFailedError("an ARREST to int-iom was not refused")
-    clauses = ", ".join(refused[0]["clauses"]) or "no clause"
-    issued.denied += 1
-    issued.denied_clause = clauses
+        raise CheckFailedError("an ARREST to int-iom was not refused", alarm="outside agreement")
+    stage.issued.denied += 1
+    row = refused[0]
+    named = f"clause {', '.join(row['clauses'])}" if row["clauses"] else "no clause"
     say(
-        f"eg-moi may not send an ARREST to int-iom: {refused[0]['reason']} ({clauses}); "
-        f"{refused[0]['explanation']}"
+        f"{ISSUER} may not send an ARREST to int-iom: {row['reason']} ({named}). "
+        f"{row['explanation']}"
     )
 
 
@@ -131,38 +129,44 @@ def write_draft(stage: Stage, record: Record, name: str) -> Path:
     return path
 
 
-def wait_opened(stage: Stage, issued: Issued) -> dict[str, int]:
+def wait_opened(stage: Stage) -> dict[str, int]:
     """Wait until every reader has opened what was disclosed to it; return the counts."""
-
-    def opened() -> dict[str, int]:
-        return {name: int(stage.status(name).alerts_received) for name in stage.members}
-
-    wait_until(
-        lambda: all(opened()[name] >= count for name, count in issued.expected.items()),
+    expected = stage.issued.expected
+    statuses = wait_until(
+        stage,
+        lambda each: all(_opened(each, name) >= count for name, count in expected.items()),
         what="every record is opened by everyone it was disclosed to",
         alarm="receipt overdue",
     )
-    counts = opened()
-    for name, count in issued.expected.items():
-        if counts[name] != count:
-            raise CheckFailedError(f"{name} opened {counts[name]} records instead of {count}")
-    return counts
+    for name, count in expected.items():
+        if _opened(statuses, name) != count:
+            raise CheckFailedError(
+                f"{name} opened {_opened(statuses, name)} records instead of {count}"
+            )
+    return {name: _opened(statuses, name) for name in stage.members}
+
+
+def _opened(statuses: Statuses, member: str) -> int:
+    return int(statuses[member].alerts_received) if member in statuses else 0
 
 
 def wait_receipts(stage: Stage) -> int:
     """Wait until each sender has every reader's opened receipt; return the held receipts' sum."""
-
-    def missing() -> bool:
-        for name in stage.members:
-            status = stage.status(name)
-            sizes = {row.stream_id: row.size for row in status.streams if row.sender == name}
-            if any(row.opened_size < sizes[row.stream_id] for row in status.readers):
-                return True
-        return False
-
-    wait_until(
-        lambda: not missing(),
+    statuses = wait_until(
+        stage,
+        lambda each: len(each) == len(stage.members) and not _lacks_receipts(each),
         what="every sender has the receipts of all its readers",
         alarm="receipt overdue",
     )
-    return sum(int(row.held_size) for name in stage.members for row in stage.status(name).readers)
+    return sum(int(row.held_size) for status in statuses.values() for row in status.readers)
+
+
+def _lacks_receipts(statuses: Statuses) -> bool:
+    return any(
+        sizes.get((stream.stream_id, reader), 0) < stream.size
+        for name, status in statuses.items()
+        for sizes in [{(row.stream_id, row.reader): row.opened_size for row in status.readers}]
+        for stream in status.streams
+        if stream.sender == name
+        for reader in stream.audience
+    )

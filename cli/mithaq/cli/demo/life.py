@@ -6,132 +6,206 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from mithaq.cli.demo import remains
 from mithaq.cli.demo.commands import command
-from mithaq.cli.demo.issuing import Issued, write_draft
-from mithaq.cli.demo.stage import AGREEMENT, CheckFailedError, Stage, wait_until
+from mithaq.cli.demo.issuing import ISSUER, write_draft
+from mithaq.cli.demo.stage import AGREEMENT, Stage
+from mithaq.cli.demo.watching import CheckFailedError, wait_until
 from mithaq.cli.errors import EXIT_DENIED
 from mithaq.node.records.synthetic import made_up_alert
+from mithaq.v1 import local_pb2
 from mithaq.v1.record_pb2 import Record
+from mithaq.v1.subject_pb2 import DOCUMENT_STATUS_STOLEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    Say = Callable[[str], None]
+    from mithaq.node.records.model import ParsedRecord
 
-NEXT_VERSION: Final = 2
+    Say = Callable[[str], None]
+    Step = Mapping[str, Any]
+
+READER: Final = "tn-dgsn"
 OFFICER: Final = "officer"
 AUDITOR: Final = "auditor"
+PURPOSE: Final = "BORDER_CONTROL"
 CASE: Final = "TUN-2026-0042"
-JUSTIFICATION: Final = "Passport presented at the ferry terminal, number reported stolen"
+JUSTIFICATION: Final = "Passport presented at the ferry terminal, number found in an alert"
 GROUNDS: Final = (
-    "--purpose", "BORDER_CONTROL", "--case", CASE, "--justification", JUSTIFICATION,
+    "--purpose", PURPOSE, "--case", CASE, "--justification", JUSTIFICATION,
 )  # fmt: skip
 
 
-def hit(stage: Stage, issued: Issued, say: Say) -> str:
-    """Look a stolen passport up and confirm it; the report reaches the issuer."""
-    alert = issued.of("eg-moi", "DOC_INVALID")
-    number = alert.alert.travel_document.number
-    found = stage.command_as("tn-dgsn", OFFICER, "alert", "find", "--document", number, *GROUNDS)[
+def grounds() -> local_pb2.Grounds:
+    """Return the grounds that every look of the demo is made on."""
+    return local_pb2.Grounds(purpose=PURPOSE, case_reference=CASE, justification=JUSTIFICATION)
+
+
+# --- four: a hit ----------------------------------------------------------------------
+
+
+def hit(stage: Stage, say: Say) -> str:
+    """Look a passport up and confirm the match; the report reaches the issuer."""
+    alert = _with_document(stage)
+    number = document_of(alert)
+    found = stage.command_as(READER, OFFICER, "alert", "find", "--document", number, *GROUNDS)[
         "matches"
     ]
     if [match["alert_id"] for match in found] != [alert.alert_id]:
-        raise CheckFailedError("the look-up of a stolen passport did not find its alert alone")
+        raise CheckFailedError("the look-up of a passport did not find its alert alone")
     action = found[0]["action_to_be_taken"]
-    say(f"an officer at tn-dgsn looks up a passport (case {CASE}) and reads: {action}")
+    say(f"an officer at {READER} looks up a passport (case {CASE}) and reads: {action}")
     answer = stage.command_as(
-        "tn-dgsn", OFFICER, "hit", "confirm", str(found[0]["match_id"]), "--action", "taken",
+        READER, OFFICER, "hit", "confirm", str(found[0]["match_id"]), "--action", "taken",
         "--place", "Ferry terminal", *GROUNDS,
     )  # fmt: skip
-    wait_until(lambda: bool(_hits(stage, alert.alert_id)), what="the hit report reaches the issuer")
-    say(f"the match is confirmed; the report {answer['hit_id']} reaches eg-moi")
+    wait_until(
+        stage,
+        lambda _: bool(_hits(stage, alert.alert_id)),
+        what="the hit report reaches the issuer",
+        alarm="receipt overdue",
+    )
+    say(f"the match is confirmed; the report {answer['hit_id']} reaches {ISSUER}")
     return alert.alert_id
+
+
+def _with_document(stage: Stage) -> ParsedRecord:
+    """Return an alert of the issuer with a document number: of a stolen passport, if any."""
+    known = [each for each in stage.issued.alerts[ISSUER] if document_of(each)]
+    if not known:
+        raise CheckFailedError("no alert with a document number was issued")
+    stolen = [
+        each
+        for each in known
+        if each.alert.HasField("travel_document")
+        and each.alert.travel_document.status == DOCUMENT_STATUS_STOLEN
+    ]
+    return (stolen or known)[0]
+
+
+def document_of(record: ParsedRecord) -> str:
+    """Return the number that an alert is looked up by, or nothing."""
+    alert = record.alert
+    if alert.HasField("travel_document"):
+        return alert.travel_document.number
+    return next((each.number for each in alert.person.documents if each.number), "")
 
 
 def _hits(stage: Stage, alert_id: str) -> list[dict[str, Any]]:
-    answer = stage.command_as("eg-moi", OFFICER, "hit", "list", "--alert", alert_id)
+    answer = stage.command_as(ISSUER, OFFICER, "hit", "list", "--alert", alert_id)
     return [row for row in answer["hits"] if row["status"] == "received"]
 
 
-def update(stage: Stage, issued: Issued, say: Say) -> str:
-    """Update an alert; readers hold the next version."""
-    alert = issued.of("eg-moi", "MISSING_LOCATE")
+# --- five: an update and a withdrawal ---------------------------------------------------
+
+
+def update(stage: Stage, say: Say) -> None:
+    """Update an alert: every reader opens its next version."""
+    alert = _updated(stage)
+    readers = _readers(stage, alert.alert_id)
     changed = Record()
     changed.CopyFrom(alert.message)
-    changed.alert.version = NEXT_VERSION
+    changed.alert.version += 1
     changed.alert.reason = f"{changed.alert.reason}; seen near the border"
     file = write_draft(stage, changed, "update.yaml")
-    answer = stage.command_as("eg-moi", OFFICER, "alert", "update", str(file))
-    readers = [name for name in stage.members if name != "eg-moi"]
+    version = stage.command_as(ISSUER, OFFICER, "alert", "update", str(file))["version"]
+
+    def opened() -> set[str]:
+        steps = _steps(stage, alert.alert_id)
+        return {
+            row["reader"] for row in steps if (row["step"], row["version"]) == ("opened", version)
+        }
+
     wait_until(
-        lambda: all(_version(stage, name, alert.alert_id) == NEXT_VERSION for name in readers),
-        what="every reader holds version 2",
+        stage,
+        lambda _: readers <= opened(),
+        what=f"every reader opens version {version}",
+        alarm="receipt overdue",
     )
-    say(f"eg-moi updates {alert.alert_id}: version {answer['version']} is live at every reader")
-    return alert.alert_id
+    shown = stage.command_as(READER, OFFICER, "alert", "show", alert.alert_id, *GROUNDS)
+    if shown["version"] != version:
+        raise CheckFailedError(f"{READER} shows version {shown['version']} instead of {version}")
+    say(f"{ISSUER} updates {alert.alert_id}: version {version} is opened by {_told(readers)}")
 
 
-def _version(stage: Stage, member: str, alert_id: str) -> int:
-    rows = _rows(stage, member, alert_id)
-    return max((int(row["version"]) for row in rows if row["status"] == "live"), default=0)
+def _updated(stage: Stage) -> ParsedRecord:
+    """Return what is updated: not what the hit is about; a missing person, if there is one."""
+    about = _with_document(stage).alert_id
+    others = [each for each in stage.issued.alerts[ISSUER] if each.alert_id != about]
+    missing = [each for each in others if each.category == "MISSING_LOCATE"]
+    return (missing or others)[0]
 
 
-def _rows(stage: Stage, member: str, alert_id: str) -> list[dict[str, Any]]:
-    answer = stage.command_as(member, OFFICER, "alert", "list", "--limit", "1000")
-    return [row for row in answer["alerts"] if row["alert_id"] == alert_id]
+def _steps(stage: Stage, alert_id: str) -> list[Step]:
+    steps: list[Step] = stage.command_as(ISSUER, OFFICER, "alert", "trace", alert_id)["steps"]
+    return steps
 
 
-def withdraw(stage: Stage, issued: Issued, say: Say) -> dict[str, int]:
-    """Withdraw an alert; readers erase it and say so."""
-    alert = issued.alerts["eg-moi"][-1]
-    stage.command_as(
-        "eg-moi", OFFICER, "alert", "withdraw", alert.alert_id, "--reason", "withdrawn"
-    )
+def _readers(stage: Stage, alert_id: str) -> set[str]:
+    """Return who has opened an alert."""
+    return {str(row["reader"]) for row in _steps(stage, alert_id) if row["step"] == "opened"}
 
-    def erased() -> dict[str, int]:
-        steps = stage.command_as("eg-moi", OFFICER, "alert", "trace", alert.alert_id)["steps"]
-        readers = [step["reader"] for step in steps if step["step"] == "erased"]
-        return {name: readers.count(name) for name in sorted(set(readers))}
 
-    told = {
-        name for name in stage.members if name != "eg-moi" and _rows(stage, name, alert.alert_id)
-    }
+def _told(members: set[str]) -> str:
+    return ", ".join(sorted(members))
+
+
+def withdraw(stage: Stage, say: Say) -> dict[str, int]:
+    """Withdraw an alert: readers erase it, say so, and hold no byte of it any more."""
+    alert_id = stage.issued.alerts[ISSUER][-1].alert_id
+    readers = _readers(stage, alert_id)
+    sealed = {name: remains.sealed_of(stage.members[name].folder, alert_id) for name in readers}
+    stage.command_as(ISSUER, OFFICER, "alert", "withdraw", alert_id, "--reason", "withdrawn")
+
+    def erased() -> list[str]:
+        return [row["reader"] for row in _steps(stage, alert_id) if row["step"] == "erased"]
+
     wait_until(
-        lambda: told <= erased().keys(),
-        what="every reader of the withdrawn alert has sent its receipt of erasure",
+        stage,
+        lambda _: readers <= set(erased()),
+        what="every reader of the withdrawn alert sends its receipt of erasure",
         alarm="erasure overdue",
     )
-    for name in told:
-        if any(row["status"] == "live" for row in _rows(stage, name, alert.alert_id)):
-            raise CheckFailedError(
-                f"{name} still holds the withdrawn alert", alarm="erasure overdue"
-            )
-    counts = erased()
-    say(f"eg-moi withdraws {alert.alert_id}; erased and receipted by {', '.join(counts)}")
-    return counts
+    for name, parts in sorted(sealed.items()):
+        remains.check_gone(stage.members[name].folder, parts, reader=name)
+    say(
+        f"{ISSUER} withdraws {alert_id}: erased and receipted by {_told(readers)}, "
+        "and no sealed byte of it is left in their files"
+    )
+    return {name: erased().count(name) for name in sorted(readers)}
+
+
+# --- six: the auditors' look ------------------------------------------------------------
 
 
 def audit(stage: Stage, alert_id: str, say: Say) -> tuple[bool, bool]:
     """Auditors list who saw the alert, verify both logs, and reconcile the two ends."""
-    ends = ("eg-moi", "tn-dgsn")
-    for member in ends:
+    for member in (ISSUER, READER):
         entries = stage.command_as(member, AUDITOR, "audit", "list", "--alert", alert_id)["entries"]
         if not entries:
             raise CheckFailedError(f"the audit log of {member} does not know the alert")
         for row in reversed(entries):
-            clauses = ", ".join(row["clauses"]) or "–"
-            say(
-                f"  {member}: {row['at']} {row['actor']} ({row['role']}) {row['operation']}, "
-                f"case {row['case'] or '–'}, clauses {clauses}"
-            )
+            say(f"  {member}: {_act(row)}")
     verified = all(
         bool(stage.command_as(name, AUDITOR, "audit", "verify")["ok"]) for name in stage.members
     )
-    bundles = [_export(stage, member) for member in ends]
-    result = _reconcile(stage, bundles)
-    say(f"audit logs verify: {verified}; the two ends reconcile: {result}")
+    result = _reconcile(stage, [_export(stage, member) for member in (ISSUER, READER)])
+    say(
+        f"all audit logs verify: {_yes(verified)}; "
+        f"the ends {ISSUER} and {READER} reconcile: {_yes(result)}"
+    )
     return verified, result
+
+
+def _act(row: Mapping[str, Any]) -> str:
+    case = f", case {row['case']}" if row["case"] else ""
+    clauses = f", clauses {' '.join(row['clauses'])}" if row["clauses"] else ""
+    return f"{row['at']} {row['actor']} ({row['role']}) {row['operation']}{case}{clauses}"
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else "no"
 
 
 def _export(stage: Stage, member: str) -> Path:
@@ -147,23 +221,35 @@ def _reconcile(stage: Stage, bundles: list[Path]) -> bool:
     return bool(answer["reconciled"])
 
 
-def suspend(stage: Stage, issued: Issued, say: Say) -> None:
+# --- seven: a suspension ------------------------------------------------------------------
+
+
+def suspend(stage: Stage, say: Say) -> None:
     """Suspend the agreement with a duty key: the next alert is refused everywhere."""
-    duty = stage.members["tn-dgsn"].folder / "offline" / "duty.key"
+    duty = stage.members[READER].folder / "offline" / "duty.key"
     stage.command_as(
-        "tn-dgsn", "administrator", "agreement", "suspend", AGREEMENT, "--member", "tn-dgsn",
+        READER, "administrator", "agreement", "suspend", AGREEMENT, "--member", READER,
         "--key", str(duty), "--passphrase-file", str(stage.passphrase),
     )  # fmt: skip
-    for name in stage.members:
-        wait_until(partial(_suspended, stage, name), what=f"{name} knows of the suspension")
-    draft = made_up_alert(stage.rng, category="DOC_INVALID", issuer="eg-moi", at=datetime.now(UTC))
-    file = write_draft(stage, draft.message, "after-suspension.yaml")
-    answer = stage.command_as("eg-moi", OFFICER, "alert", "issue", str(file), expect=EXIT_DENIED)
-    reasons = sorted({row["reason"] for row in answer["decisions"]})
-    issued.denied += 1
-    say(f"tn-dgsn suspends {AGREEMENT}; the next alert is refused: {', '.join(reasons)}")
+    wait_until(
+        stage,
+        lambda _: all(map(partial(_suspended, stage), stage.members)),
+        what="every node knows of the suspension",
+        alarm="registry withheld",
+    )
+    reasons = sorted({reason for name in stage.members for reason in _refused(stage, name)})
+    stage.issued.denied += 1
+    say(f"{READER} suspends {AGREEMENT}; the next alert of each is refused: {', '.join(reasons)}")
 
 
 def _suspended(stage: Stage, member: str) -> bool:
     answer = stage.command_as(member, "administrator", "agreement", "list")
     return all(row["status"] == "suspended" for row in answer["agreements"])
+
+
+def _refused(stage: Stage, member: str) -> set[str]:
+    """Have a member issue an alert that it could before; return why it can't now."""
+    draft = made_up_alert(stage.rng, category="MISSING_LOCATE", issuer=member, at=datetime.now(UTC))
+    file = write_draft(stage, draft.message, f"after-suspension-{member}.yaml")
+    answer = stage.command_as(member, OFFICER, "alert", "issue", str(file), expect=EXIT_DENIED)
+    return {str(row["reason"]) for row in answer["decisions"]}

@@ -7,6 +7,7 @@ its health port says so, and the demo ends only processes that it started.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -21,24 +22,45 @@ from typing import TYPE_CHECKING
 from mithaq.cli.errors import CliError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-READY_SECONDS_MAX = 60.0
+READY_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 15.0
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
+# Below what systems hand out to outgoing connections (from 32768 on Linux): a port
+# that is free now is still free when its process binds it.
+PORT_MIN = 20_000
+PORT_MAX = 32_000
+PORTS_TRIED_MAX = 2_000
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback interface that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Return ports of the loopback interface that nobody listens on; raise CliError."""
+    found: set[int] = set()
+    for _ in range(PORTS_TRIED_MAX):
+        if len(found) == count:
+            return sorted(found)
+        port = PORT_MIN + secrets.randbelow(PORT_MAX - PORT_MIN)
+        if is_free(port):
+            found.add(port)
+    raise CliError(
+        "MQ-CONFLICT-PORTS",
+        f"no {count} free ports between {PORT_MIN} and {PORT_MAX}",
+        fix="end what listens there, or play with fewer --nodes",
+    )
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on a port of the loopback interface."""
+    with socket.socket() as probe:
+        # As servers do: connections that have ended don't hold the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass(slots=True)
@@ -56,7 +78,12 @@ class Process:
     @property
     def pid(self) -> int:
         """The id of the running process, or 0."""
-        return self._process.pid if self._process is not None else 0
+        return self._process.pid if self.is_running and self._process else 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """Start the process; its log goes on where it ended."""
@@ -66,15 +93,16 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # Ctrl-C goes to the demo alone, which stops the others in order.
                 start_new_session=True,
                 env={**os.environ, **self.environment},
             )
 
     def wait_ready(self) -> None:
-        """Wait until the health port answers that it is ready."""
+        """Wait until the health port answers that it is ready; raise CliError."""
         deadline = time.monotonic() + READY_SECONDS_MAX
         while time.monotonic() < deadline:
-            if self._process is None or self._process.poll() is not None:
+            if not self.is_running:
                 raise self._failed("ended before it was ready")
             if self._answers_ready():
                 return
@@ -83,25 +111,26 @@ class Process:
 
     def kill(self) -> int:
         """End the process with SIGKILL; return its id."""
-        return self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        """Ask the process to stop, and end it if it does not."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            self._end(signal.SIGKILL)
-
-    def _end(self, number: signal.Signals) -> int:
         process = self._process
         if process is None:
             return 0
-        process.send_signal(number)
+        process.kill()
         process.wait(STOP_SECONDS_MAX)
         return process.pid
+
+    def ask_to_stop(self) -> None:
+        """Ask the process to stop, if it runs."""
+        if self._process is not None and self.is_running:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait_stopped(self, *, until: float) -> None:
+        """Wait for its end until a moment of the monotonic clock, then end it."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def _answers_ready(self) -> bool:
         try:
@@ -125,3 +154,13 @@ class Process:
             return ""
         lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
         return " | ".join(lines[-3:])[-600:]
+
+
+def stop_together(processes: Iterable[Process]) -> None:
+    """Ask all to stop, wait for all, and end those that do not stop in time."""
+    asked = list(processes)
+    for process in asked:
+        process.ask_to_stop()
+    until = time.monotonic() + STOP_SECONDS_MAX
+    for process in asked:
+        process.wait_stopped(until=until)

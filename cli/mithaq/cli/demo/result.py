@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from mithaq.cli.demo.stage import Stage
+
+PIDS_FILE: Final = "pids"
 
 
 @dataclass(slots=True)
@@ -31,8 +36,9 @@ class Result:
     killed_at: int = 0
     plaintext_found_at_hub: int = 0
     seconds: float = 0.0
+    # What did not hold, and the name of its alarm where it has one.
     failed: str = ""
-    alarms: list[str] = field(default_factory=list[str])
+    alarm: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that `mithaq demo --json` prints."""
@@ -44,8 +50,7 @@ def print_members(stage: Stage, result: Result) -> None:
     table = Table(title="At the end", title_justify="left")
     for column in ("member", "issued", "opened", "hits", "erased", "registry"):
         table.add_column(column, justify="left" if column == "member" else "right")
-    for name in stage.members:
-        status = stage.status(name)
+    for name, status in stage.statuses().items():
         table.add_row(
             name,
             str(status.alerts_own),
@@ -57,15 +62,48 @@ def print_members(stage: Stage, result: Result) -> None:
     Console(stderr=True).print(table)
 
 
-def print_next(stage: Stage) -> None:
-    """Print three commands to try next on what was kept running."""
-    officer = stage.members["tn-dgsn"].profile("officer")
-    auditor = stage.members["tn-dgsn"].profile("auditor")
-    console = Console(stderr=True, soft_wrap=True)
-    console.print("Try next:")
-    for line in (
-        f"mithaq alert list --profile {officer}",
-        f"mithaq audit list --profile {auditor}",
+def print_next(stage: Stage, *, kept: bool) -> None:
+    """Print three commands to try next."""
+    if not kept:
+        _print_commands(
+            "mithaq demo --keep               # leaves it running, to look around in",
+            "mithaq demo --nodes 8            # more agencies",
+            "mithaq demo --json               # the figures, for a program",
+        )
+        return
+    member = stage.members["tn-dgsn"]
+    _print_commands(
+        f"mithaq alert list --profile {member.profile('officer')}",
+        f"mithaq audit list --profile {member.profile('auditor')}",
         f"mithaq trust members --profile {stage.trust_profile}",
-    ):
-        console.print(f"  {line}", highlight=False)
+    )
+
+
+def _print_commands(*commands: str) -> None:
+    _print("Try next:", *(f"  {each}" for each in commands))
+
+
+def print_parts(stage: Stage) -> None:
+    """Print how to talk to each part that was left running, and how to stop it."""
+    pids = stage.folder / PIDS_FILE
+    pids.write_text("".join(f"{each.pid}\n" for each in stage.processes), encoding="ascii")
+    _print(
+        "",
+        f"Left running in {stage.folder}; each part, its process and its --profile:",
+        *_parts(stage),
+        "Each member has the users administrator, officer, system and auditor in that folder.",
+        f"Stop all of it:  kill $(cat {pids})",
+    )
+
+
+def _parts(stage: Stage) -> Iterable[str]:
+    profiles: list[Path] = [stage.trust_profile, stage.hub_profile]
+    profiles += [each.profile("officer") for each in stage.members.values()]
+    for process, profile in zip(stage.processes, profiles, strict=True):
+        yield f"  {process.name:<12} {process.pid:>8}  {profile}"
+
+
+def _print(*lines: str) -> None:
+    console = Console(stderr=True, soft_wrap=True)
+    for line in lines:
+        console.print(line, markup=False, highlight=False)

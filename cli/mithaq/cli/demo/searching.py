@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import base64
 import json
-import mmap
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-TEXT_LENGTH_MIN = 6
+TEXT_LENGTH_MIN: Final = 6
+CHUNK_BYTES: Final = 4 * 1024 * 1024
 # The last base64 character of a text's neighbours may change these many at each end.
-_BASE64_GROUP = 4
+_BASE64_GROUP: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A text that was found where none may be: the file and the writing, never the text."""
+    """A text that was found where none may be: the place and the writing, never the text."""
 
     file: str
     writing: str
@@ -58,15 +60,78 @@ def _base64_inside(content: bytes, *, shift: int) -> bytes:
     return encoded[start:end]
 
 
+@dataclass(frozen=True)
+class Needles:
+    """Byte strings to look for, each with the name of its writing; not one is empty."""
+
+    forms: Mapping[bytes, str]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Needles:
+        """Return all writings of the texts that are long enough to mean something."""
+        return cls(
+            {
+                form: name
+                for text in texts
+                if len(text) >= TEXT_LENGTH_MIN
+                for name, form in writings(text).items()
+            }
+        )
+
+    @cached_property
+    def longest(self) -> int:
+        """The length of the longest one."""
+        return max(map(len, self.forms), default=0)
+
+    @cached_property
+    def _any(self) -> re.Pattern[bytes]:
+        # Thousands of needles in one pass: a pass for each takes minutes on a large file.
+        return re.compile(_alternatives(sorted(self.forms)), re.DOTALL)
+
+    def find(self, content: bytes) -> list[str]:
+        """Return the writings of those that stand in some content."""
+        if not self.forms or not self._any.search(content):
+            return []
+        return [writing for form, writing in self.forms.items() if form in content]
+
+
+def _alternatives(forms: Sequence[bytes]) -> bytes:
+    """Return a pattern for any of some sorted byte strings, common beginnings taken out."""
+    if not forms[0]:
+        # What begins all of them was found.
+        return b""
+    branches: list[bytes] = []
+    at = 0
+    while at < len(forms):
+        first = forms[at][:1]
+        end = at
+        while end < len(forms) and forms[end][:1] == first:
+            end += 1
+        together = forms[at:end]
+        common = _common(together[0], together[-1])
+        rest = [form[common:] for form in together]
+        branches.append(re.escape(together[0][:common]) + _alternatives(rest))
+        at = end
+    return branches[0] if len(branches) == 1 else b"(?:" + b"|".join(branches) + b")"
+
+
+def _common(a: bytes, b: bytes) -> int:
+    length = min(len(a), len(b))
+    return next((at for at in range(length) if a[at] != b[at]), length)
+
+
 def find_texts(texts: Iterable[str], folder: Path) -> list[Found]:
     """Look for each text in each file below a folder."""
-    needles = {
-        form: name
-        for text in texts
-        if len(text) >= TEXT_LENGTH_MIN
-        for name, form in writings(text).items()
-    }
-    return [found for file in files_below(folder) for found in _find_in(file, needles)]
+    return find_bytes(Needles.of(texts), folder)
+
+
+def find_bytes(needles: Needles, folder: Path) -> list[Found]:
+    """Look for byte strings in each file below a folder."""
+    return [
+        Found(file.name, writing)
+        for file in files_below(folder)
+        for writing in sorted(_writings_in(file, needles))
+    ]
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -76,10 +141,13 @@ def files_below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _find_in(file: Path, needles: dict[bytes, str]) -> Iterator[Found]:
-    if file.stat().st_size == 0:
-        return
-    with file.open("rb") as source, mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        for needle, writing in needles.items():
-            if view.find(needle) >= 0:
-                yield Found(file.name, writing)
+def _writings_in(file: Path, needles: Needles) -> set[str]:
+    found: set[str] = set()
+    tail = b""
+    # Read and not mapped: a log that is cut short meanwhile would end this process.
+    with file.open("rb") as source:
+        while chunk := source.read(CHUNK_BYTES):
+            content = tail + chunk
+            found.update(needles.find(content))
+            tail = content[-needles.longest :]
+    return found

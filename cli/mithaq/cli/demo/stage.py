@@ -1,43 +1,46 @@
-"""The demo's stage: folders, ports, processes and members, and how acts reach them."""
+"""The demo's stage: folders, ports, processes and members, and how acts reach them.
+
+The one rule: whoever starts a process here has it stopped here, whatever happens in
+between.
+"""
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any, Final
+
+import grpc
 
 from mithaq.cli.demo.cast import Role
 from mithaq.cli.demo.commands import command
-from mithaq.cli.demo.processes import Process, free_ports
+from mithaq.cli.demo.processes import Process, free_ports, stop_together
+from mithaq.cli.errors import CliError
 from mithaq.cli.profile import connected
 from mithaq.v1 import hub_pb2, hub_pb2_grpc, local_pb2, local_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator, Mapping
+    from datetime import timedelta
+    from pathlib import Path
+    from random import Random
+
+    from mithaq.node.records.model import ParsedRecord
+
+    Status = local_pb2.GetNodeStatusResponse
+    Statuses = Mapping[str, Status]
 
 FEDERATION: Final = "euroarab.example"
 AGREEMENT: Final = "rabat-2026"
-ADMINISTRATORS: Final = ("cairo", "tunis", "geneva")
-THRESHOLD: Final = 2
-WAIT_SECONDS_MAX: Final = 120.0
-POLL_SECONDS: Final = 0.1
 CALL_SECONDS: Final = 120.0
-# Short, so that what is late shows while the demo plays.
-NODE_SETTINGS: Final = {"MITHAQ_INTERVALS__UPKEEP_S": "1"}
-
-
-class CheckFailedError(Exception):
-    """A check of the demo failed; `alarm` is the name of PROTOCOL 6 where it has one."""
-
-    code = "MQ-DEMO-CHECK"
-
-    def __init__(self, what: str, *, alarm: str = "") -> None:
-        """Say what did not hold."""
-        super().__init__(f"{alarm}: {what}" if alarm else what)
-        self.alarm = alarm
+# A node that is busy or was stopped is asked again.
+STATUS_SECONDS: Final = 5.0
+HUB_PORTS: Final = 4
+FIXED_PORTS: Final = 2 + HUB_PORTS
+PORTS_PER_NODE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,17 @@ class Member:
 
 
 @dataclass(slots=True)
+class Issued:
+    """What was issued, and what should therefore be opened where."""
+
+    records: int = 0
+    alerts: dict[str, list[ParsedRecord]] = field(default_factory=dict[str, list["ParsedRecord"]])
+    expected: dict[str, int] = field(default_factory=dict[str, int])
+    denied: int = 0
+    killed_at: int = 0
+
+
+@dataclass(slots=True)
 class Stage:
     """Everything the acts share."""
 
@@ -67,14 +81,53 @@ class Stage:
     roles: tuple[Role, ...]
     rng: Random
     hub_database: str = ""
-    settings: dict[str, str] = field(default_factory=lambda: dict(NODE_SETTINGS))
-    members: dict[str, Member] = field(default_factory=dict[str, Member])
-    processes: list[Process] = field(default_factory=list[Process])
+    # MITHAQ_… settings of the processes, and deadlines of the agreement, by name.
+    hub_settings: dict[str, str] = field(default_factory=dict[str, str])
+    node_settings: dict[str, str] = field(default_factory=dict[str, str])
+    deadlines: dict[str, timedelta] = field(default_factory=dict[str, "timedelta"])
     ports: list[int] = field(default_factory=list[int])
+    issued: Issued = field(default_factory=Issued)
+    members: dict[str, Member] = field(init=False)
+    registrar: Process = field(init=False)
+    hub: Process = field(init=False)
+    _started: list[Process] = field(default_factory=list[Process], init=False)
+    _starting: threading.Lock = field(default_factory=threading.Lock, init=False)
+    is_closed: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """Choose the ports once: addresses are written into the registry."""
-        self.ports = free_ports(6 + 2 * len(self.roles))
+        if not self.ports:
+            self.ports = free_ports(FIXED_PORTS + PORTS_PER_NODE * len(self.roles))
+        registrar, hub = self.folder / "registrar", self.hub_folder
+        self.registrar = Process(
+            "registrar",
+            ("trust", "run", str(registrar)),
+            self.logs / "registrar.log",
+            self.ports[1],
+        )
+        # The hub's log lies in its own folder: it is searched for texts like the rest.
+        self.hub = Process(
+            "hub", ("hub", "run", str(hub)), hub / "hub.log", self.ports[5], self.hub_settings
+        )
+        self.members = {
+            role.member: self._member(role, number) for number, role in enumerate(self.roles)
+        }
+
+    def _member(self, role: Role, number: int) -> Member:
+        folder = self.folder / role.member
+        process = Process(
+            role.member,
+            ("node", "run", str(folder)),
+            self.logs / f"{role.member}.log",
+            self.node_ports(number)[1],
+            self.node_settings,
+        )
+        return Member(role, folder, process)
+
+    def node_ports(self, number: int) -> tuple[int, int]:
+        """Return the ports of a node's local API and of its health page."""
+        first = FIXED_PORTS + PORTS_PER_NODE * number
+        return self.ports[first], self.ports[first + 1]
 
     @property
     def logs(self) -> Path:
@@ -106,18 +159,43 @@ class Stage:
         """The hub's local API."""
         return self.hub_folder / "operator"
 
-    def start(self, process: Process) -> Process:
-        """Start a process and wait until it is ready."""
-        process.start()
-        if process not in self.processes:
-            self.processes.append(process)
-        process.wait_ready()
-        return process
+    # --- processes ------------------------------------------------------------------
 
-    def stop_all(self) -> None:
-        """Stop every process that the demo started, the hub last."""
-        for process in reversed(self.processes):
-            process.stop()
+    @property
+    def processes(self) -> list[Process]:
+        """All parts: the registrar, the hub, then the nodes."""
+        return [self.registrar, self.hub, *(each.process for each in self.members.values())]
+
+    def start(self, *processes: Process) -> None:
+        """Start processes, as many at a time as there are processors, until all are ready."""
+        pool = ThreadPoolExecutor(os.cpu_count() or 1)
+        try:
+            for _ in pool.map(self._start, processes):
+                pass
+        except BaseException:
+            # Ctrl-C as well: those that are starting are stopped, so that no thread waits.
+            self.stop()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _start(self, process: Process) -> None:
+        with self._starting:
+            if self.is_closed:
+                raise CliError("MQ-DEMO-STOPPED", f"{process.name} is not started: the demo stops")
+            self._started.append(process)
+            process.start()
+        process.wait_ready()
+
+    def stop(self) -> None:
+        """Stop every process that was started here; none is started afterwards."""
+        with self._starting:
+            self.is_closed = True
+        nodes = [each for each in self._started if each not in (self.hub, self.registrar)]
+        stop_together(nodes)
+        stop_together([self.hub, self.registrar])
+
+    # --- calls ----------------------------------------------------------------------
 
     @contextmanager
     def alerts(self, member: str, user: str) -> Generator[local_pb2_grpc.AlertServiceStub]:
@@ -125,12 +203,20 @@ class Stage:
         with connected(self.members[member].profile(user)) as channel:
             yield local_pb2_grpc.AlertServiceStub(channel)
 
-    def status(self, member: str) -> local_pb2.GetNodeStatusResponse:
-        """Return a node's status."""
-        with connected(self.members[member].profile("administrator")) as channel:
-            return local_pb2_grpc.NodeServiceStub(channel).GetNodeStatus(
-                local_pb2.GetNodeStatusRequest(), timeout=CALL_SECONDS
-            )
+    def statuses(self) -> dict[str, Status]:
+        """Return the status of every node that answers in time; all are asked at once."""
+        request = local_pb2.GetNodeStatusRequest()
+        with ExitStack() as stack:
+            asked: dict[str, Any] = {}
+            for name, member in self.members.items():
+                channel = stack.enter_context(connected(member.profile("administrator")))
+                stub = local_pb2_grpc.NodeServiceStub(channel)
+                asked[name] = stub.GetNodeStatus.future(request, timeout=STATUS_SECONDS)
+            return {
+                name: each.result()
+                for name, each in asked.items()
+                if not isinstance(each.exception(), grpc.RpcError)
+            }
 
     def node_roots(self, member: str) -> dict[bytes, tuple[int, bytes]]:
         """Return the roots that a node recomputes from its own store, by stream."""
@@ -154,23 +240,3 @@ class Stage:
         """Run a command with a user's profile at a member."""
         profile = str(self.members[member].profile(user))
         return command(*arguments, "--profile", profile, expect=expect)
-
-    def alarms(self, *, besides: frozenset[str] = frozenset()) -> list[str]:
-        """Return the alarms of all nodes, as `member: name`."""
-        return [
-            f"{name}: {row.name}"
-            for name in self.members
-            for row in self.status(name).alarms
-            if row.name not in besides
-        ]
-
-
-def wait_until(
-    condition: Callable[[], bool], *, what: str, alarm: str = "", seconds: float = WAIT_SECONDS_MAX
-) -> None:
-    """Wait until a condition holds; raise CheckFailedError where it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise CheckFailedError(what, alarm=alarm)
-        time.sleep(POLL_SECONDS)
