@@ -7,6 +7,7 @@ entry names records by id and place, never by content.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -39,6 +40,8 @@ _OPERATIONS: Final = {
     CatchUpItem: Operation.DISCLOSE,
     ResendItem: Operation.DISCLOSE,
 }
+
+_DECISIONS_CACHED_MAX: Final = 4096
 
 
 class _Kind(NamedTuple):
@@ -111,11 +114,14 @@ def _records(act: Act, answer: ActResult) -> Iterator[RecordRef]:
 
 
 def _decision(answer: ActResult) -> Decision | None:
-    granting = [each for each in answer.decisions if each.allowed]
-    if not granting:
-        return None
-    clauses = dict.fromkeys(clause for each in granting for clause in each.clause_ids)
-    return Decision(allowed=True, reason=granting[0].reason, clause_ids=tuple(clauses))
+    granting = tuple((each.reason, each.clause_ids) for each in answer.decisions if each.allowed)
+    return _granted(granting) if granting else None
+
+
+@lru_cache(maxsize=_DECISIONS_CACHED_MAX)
+def _granted(granting: tuple[tuple[str, tuple[str, ...]], ...]) -> Decision:
+    clauses = dict.fromkeys(clause for _, clause_ids in granting for clause in clause_ids)
+    return Decision(allowed=True, reason=granting[0][0], clause_ids=tuple(clauses))
 
 
 def _entry(tx: Transaction, kind: _Kind, records: Sequence[RecordRef]) -> AuditEntry:

@@ -70,7 +70,7 @@ class Opener:
     reception: Mapping[bytes, ReceptionKey]
     at: datetime
     _keys: dict[int, ContentKey | None] = field(default_factory=dict[int, ContentKey | None])
-    _verdicts: dict[Terms, str | None] = field(default_factory=dict[Terms, str | None])
+    _last_verdict: tuple[Terms | None, str | None] = (None, None)
 
     def open_all(self, delivered: Sequence[Delivered]) -> list[Opened | Refused]:
         """Return what each body holds; entries left out with proof have no part in it."""
@@ -158,15 +158,18 @@ class Opener:
 
     def _verdict(self, terms: Terms) -> str | None:
         """Return why entries of these terms are refused by the registry; judged once each."""
-        if terms not in self._verdicts:
+        # Terms are parsed once, so neighbours share the object.
+        judged, verdict = self._last_verdict
+        if judged is not terms:
             # PROTOCOL 2.5: by our own registry, at the time at which we commit it.
             narrowed = self.home.registry.narrowing_since(
                 terms.registry_size,
                 members=(self.stream.sender, self.home.member),
                 agreement=self.stream.agreement_id,
             )
-            self._verdicts[terms] = NARROWED_SINCE if narrowed else None
-        return self._verdicts[terms]
+            verdict = NARROWED_SINCE if narrowed else None
+            self._last_verdict = terms, verdict
+        return verdict
 
     def _key(self, epoch: int) -> ContentKey | None:
         if epoch not in self._keys:

@@ -121,17 +121,19 @@ def _open(
         connection.execute(
             sa.update(STREAM).where(STREAM.c.log_no == stream.log_no).values(opened_size=size)
         )
-    receipt = sign_opened(connection, home, stream, size, at=at)
+    receipt = _sign_opened(connection, home, stream, size, at=at)
     save_receipts(connection, [(stream.log_no, receipt)])
     return OpenedReceipt(receipt, tuple(lists))
 
 
-def sign_opened(
+def _sign_opened(
     connection: sa.Connection, home: Home, stream: InStream, size: int, *, at: datetime
 ) -> Receipt:
     """Return our `opened` for a size of a stream that is opened so far."""
     origin = stream_origin(home.federation, stream.stream_id)
-    checkpoint = Checkpoint(origin, size, root_at(connection, stream.log_no, size))
+    head = log_store.head(connection, stream.log_no)
+    root = head.root if head.size == size else root_at(connection, stream.log_no, size)
+    checkpoint = Checkpoint(origin, size, root)
     return sign_receipt(
         checkpoint,
         stream_id=stream.stream_id,
