@@ -1,0 +1,65 @@
+"""Waiting for what should come, with an eye on every node's alarms.
+
+An alarm ends the wait at once and by its name: what it accuses will not come right by
+waiting longer.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mithaq.cli.demo.stage import Stage, Statuses
+
+WAIT_SECONDS_MAX: Final = 180.0
+POLL_SECONDS: Final = 0.1
+# Each question costs every node an entry of its audit log.
+POLL_SECONDS_PER_NODE: Final = 0.03
+# Raised where a node was down or a reader slow; the demo kills a node on purpose.
+EXPECTED_ALARMS: Final = frozenset({"stale: sender or hub"})
+
+
+class CheckFailedError(Exception):
+    """A check of the demo failed; `alarm` is its name, one of PROTOCOL 6 where it has one."""
+
+    code = "MQ-DEMO-CHECK"
+
+    def __init__(self, what: str, *, alarm: str = "") -> None:
+        """Say what did not hold."""
+        super().__init__(f"{alarm}: {what}" if alarm else what)
+        self.alarm = alarm
+
+
+def wait_until(
+    stage: Stage,
+    holds: Callable[[Statuses], bool],
+    *,
+    what: str,
+    alarm: str = "",
+    seconds: float = WAIT_SECONDS_MAX,
+) -> Statuses:
+    """Wait until something holds, given the status of each node that answers.
+
+    Raises CheckFailedError at the first alarm of any node, or after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        statuses = stage.statuses()
+        check_alarms(statuses)
+        if holds(statuses):
+            return statuses
+        if time.monotonic() > deadline:
+            raise CheckFailedError(f"it did not come about that {what}", alarm=alarm)
+        time.sleep(POLL_SECONDS + POLL_SECONDS_PER_NODE * len(stage.members))
+
+
+def check_alarms(statuses: Statuses) -> None:
+    """Raise CheckFailedError where a node has raised an alarm that nobody provoked."""
+    for name, status in statuses.items():
+        # Newest first; the first that was raised is what it began with.
+        for row in reversed(status.alarms):
+            if row.name not in EXPECTED_ALARMS:
+                raise CheckFailedError(f"raised by {name} ({row.subject})", alarm=row.name)
