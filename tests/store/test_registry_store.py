@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from mithaq.certs.acts import RegistrarIdentity, RegistrarReplaced
 from mithaq.certs.errors import (
     GenesisMismatchError,
     RegistryForkError,
@@ -12,6 +13,7 @@ from mithaq.certs.errors import (
     RegistryWithheldError,
     SignatureInvalidError,
 )
+from mithaq.certs.keys import SigningPair
 from mithaq.ledger.checkpoint import Checkpoint, sign_checkpoint
 from mithaq.store.engine import Database
 from mithaq.store.errors import LogExistsError, LogMissingError, StoreDamagedError
@@ -145,6 +147,39 @@ class TestEveryRegistryStore:
         )
         with pytest.raises(StoreDamagedError):
             load(database, federation)
+
+
+class TestAReplacedRegistrar:
+    """Administrators put another registrar in office; stores go on under it."""
+
+    def test_the_note_of_the_new_registrar_is_taken_with_the_entry_that_names_it(
+        self, database: Database, federation: Federation
+    ) -> None:
+        store = found(database, federation)
+        extend(database, store, federation.leaves[1:], federation.checkpoint())
+        old = federation.registrar
+        new = SigningPair.generate()
+        federation.enter(RegistrarReplaced(RegistrarIdentity(new.public, b"\x05" * 32)))
+        federation.registrar = new
+        extend(database, store, federation.leaves[2:], federation.checkpoint())
+        assert load(database, federation).registry.size == 3
+        assert highest_size(database, store) == 3
+        federation.registrar = old
+        with pytest.raises(SignatureInvalidError):
+            extend(database, store, [], federation.checkpoint(at=now() + MINUTE))
+
+    def test_what_the_old_registrar_never_delivered_binds_nobody(
+        self, database: Database, federation: Federation
+    ) -> None:
+        store = found(database, federation)
+        withheld = federation.checkpoint()
+        database.write_sync(lambda c: store.remember(c, withheld))
+        assert highest_size(database, store) == 2
+        new = SigningPair.generate()
+        federation.enter(RegistrarReplaced(RegistrarIdentity(new.public, b"\x05" * 32)))
+        federation.registrar = new
+        extend(database, store, federation.leaves[1:], federation.checkpoint())
+        assert highest_size(database, store) == 3
 
 
 class TestNeverGoingBack:

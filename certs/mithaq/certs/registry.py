@@ -165,7 +165,7 @@ class Registry:
             RegistryRolledBackError: signed later than the last one, for a smaller size.
 
         """
-        signed = self._open(note)
+        signed = self.verified(note)
         size, last = signed.checkpoint.size, self.checkpoint
         if size > self.size:
             raise RegistryWithheldError(f"{size} entries are signed, {self.size} were delivered")
@@ -178,6 +178,24 @@ class Registry:
                 f"size {size} was signed after size {last.checkpoint.size}"
             )
         return signed
+
+    def verified(self, note: bytes) -> SignedCheckpoint:
+        """Return a checkpoint that this registry's registrar has signed, and take nothing from it.
+
+        Raises:
+            SignatureInvalidError: one of its two signatures is missing or wrong.
+            TrustFormatError: not a checkpoint of this registry.
+
+        """
+        key = self.registrar.key
+        try:
+            return open_checkpoint(
+                note, origin=self.origin, ed25519_public=key.ed25519, mldsa_public=key.mldsa44
+            )
+        except (LedgerSignatureInvalidError, LedgerSignatureMissingError) as fault:
+            raise SignatureInvalidError(f"not signed by the registrar: {fault}") from fault
+        except LedgerError as fault:
+            raise TrustFormatError(f"not a checkpoint of the registry: {fault}") from fault
 
     def copy(self) -> Self:
         """Return a registry that grows apart from this one."""
@@ -367,17 +385,6 @@ class Registry:
         change = _transition(self._state, body.act, Place(self.size + 1, body.made_at))
         members.check_fresh_keys(change.keys, self._state)
         return change
-
-    def _open(self, note: bytes) -> SignedCheckpoint:
-        key = self.registrar.key
-        try:
-            return open_checkpoint(
-                note, origin=self.origin, ed25519_public=key.ed25519, mldsa_public=key.mldsa44
-            )
-        except (LedgerSignatureInvalidError, LedgerSignatureMissingError) as fault:
-            raise SignatureInvalidError(f"not signed by the registrar: {fault}") from fault
-        except LedgerError as fault:
-            raise TrustFormatError(f"not a checkpoint of the registry: {fault}") from fault
 
 
 _TRANSITIONS: Final[dict[type, Callable[[RegistryState, Any, Place], Change]]] = {

@@ -7,12 +7,13 @@ root that were verified once are never gone back on (PROTOCOL 2.3), whoever offe
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import sqlalchemy as sa
 
-from mithaq.certs.errors import RegistryForkError, RegistryRolledBackError
+from mithaq.certs.errors import RegistryForkError, RegistryRolledBackError, TrustError
 from mithaq.certs.registry import Applied, Registry
-from mithaq.ledger.checkpoint import SignedCheckpoint, open_checkpoint
+from mithaq.ledger.checkpoint import SignedCheckpoint
 from mithaq.ledger.names import registry_origin
 from mithaq.ledger.tree import Frontier, leaf_hash
 from mithaq.store import log_store
@@ -93,7 +94,8 @@ class RegistryStore:
         """
         grown = self.registry.copy()
         applied = grown.extend(leaves, checkpoint)
-        self._check_highest(connection, grown, self._open(checkpoint))
+        # Under the registrar that these leaves leave in office: they may replace it.
+        self._check_highest(connection, grown, grown.verified(checkpoint))
         if leaves:
             hashes = [leaf_hash(leaf) for leaf in leaves]
             state = log_store.head(connection, self._log).state
@@ -119,7 +121,7 @@ class RegistryStore:
             RegistryForkError: another root than once seen at its size.
 
         """
-        signed = self._open(checkpoint)
+        signed = self.registry.verified(checkpoint)
         highest = self.highest(connection)
         if highest is not None and highest.checkpoint.size == signed.checkpoint.size:
             check_same_root(highest, signed.checkpoint.root)
@@ -130,7 +132,11 @@ class RegistryStore:
     def highest(self, connection: sa.Connection) -> SignedCheckpoint | None:
         """Return the largest checkpoint of the registrar ever verified, delivered or not."""
         stored = log_store.head(connection, self._log)
-        candidates = [self._open(note) for note in (stored.state, stored.checkpoint) if note]
+        candidates = [self.registry.verified(stored.checkpoint)] if stored.checkpoint else []
+        if stored.state:
+            # A registrar that was replaced binds nobody to what it never delivered.
+            with suppress(TrustError):
+                candidates.append(self.registry.verified(stored.state))
         return max(candidates, key=lambda each: each.checkpoint.size, default=None)
 
     def _check_highest(
@@ -146,15 +152,6 @@ class RegistryStore:
             raise RegistryRolledBackError(
                 f"size {offered.checkpoint.size} was signed after size {size}"
             )
-
-    def _open(self, note: bytes) -> SignedCheckpoint:
-        key = self.registry.registrar.key
-        return open_checkpoint(
-            note,
-            origin=self.registry.origin,
-            ed25519_public=key.ed25519,
-            mldsa_public=key.mldsa44,
-        )
 
 
 def check_same_root(highest: SignedCheckpoint, root: bytes | None) -> None:
