@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import grpc
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import NoResultFound
 
 from mithaq.registrar.config import RegistrarConfig
 from mithaq.registrar.link import HubLink
@@ -81,5 +82,5 @@ def test_a_fault_of_the_registrar_ends_its_link_with_that_fault(
         finally:
             await server.stop(0)
 
-    with pytest.raises(sa.exc.NoResultFound):
+    with pytest.raises(NoResultFound):
         asyncio.run(link())

@@ -4,6 +4,7 @@ The leaf, the rows and what was settled stand or fall together; nothing is signe
 before this has committed (PROTOCOL 1.5).
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -127,6 +128,11 @@ def _write_decision(connection: sa.Connection, decision: Decision) -> None:
             reason=decision.reason,
         )
     )
+
+
+def drop_decisions(connection: sa.Connection, request_hashes: Sequence[bytes]) -> None:
+    """Forget what became of some requests."""
+    connection.execute(DECISION.delete().where(DECISION.c.request_hash.in_(request_hashes)))
 
 
 def load_state(connection: sa.Connection) -> RegistrarState:

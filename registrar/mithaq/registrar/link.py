@@ -4,9 +4,9 @@ The registrar dials the hub as a node does. The hub orders nothing and stamps
 nothing: it takes what is handed to it, and says how far it and each node are.
 """
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from itertools import islice
 from typing import Final
 
 from mithaq.certs.authority import IssuedCertificate
@@ -18,8 +18,12 @@ from mithaq.service.logging import declare, logger
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 
 ENTRIES_PER_MESSAGE: Final = 64
+# As exchange.proto has it.
+DECISIONS_PER_MESSAGE: Final = 256
+TAKEN_PER_MESSAGE: Final = 1024
 IDLE_SECONDS: Final = 5.0
 HUB: Final = "hub"
+REFUSALS_KEPT_MAX: Final = 1000
 
 SUBMISSION_REFUSED: Final = declare("submission refused", "code")
 
@@ -72,10 +76,11 @@ class HubLink:
         )
 
     async def _next_request(self) -> exchange_pb2.OrderRequest:
-        taken, self._taken = self._taken, []
+        taken, self._taken = self._taken[:TAKEN_PER_MESSAGE], self._taken[TAKEN_PER_MESSAGE:]
         request = exchange_pb2.OrderRequest(taken=taken)
         state = self._office.log.state
-        unsent = [each for key, each in state.decisions.items() if key not in self._sent_decisions]
+        waiting = (each for key, each in state.decisions.items() if key not in self._sent_decisions)
+        unsent = list(islice(waiting, DECISIONS_PER_MESSAGE))
         request.decisions.extend(_decision(each) for each in unsent)
         self._sent_decisions.update(each.request_hash for each in unsent)
         await self._add_registry(request)
@@ -130,6 +135,9 @@ class HubLink:
             return
         decision = Decision(request_hash, approved=False, reason=code)
         await self._office.act(lambda _log: (None, Step(decision=decision)))
+        # Anybody can ask and be refused: what strangers were told is not kept for ever.
+        forgotten = await self._office.forget_refusals(keep=REFUSALS_KEPT_MAX)
+        self._sent_decisions -= forgotten
 
 
 def _decision(decision: Decision) -> exchange_pb2.EnrolmentDecision:
@@ -140,8 +148,3 @@ def _decision(decision: Decision) -> exchange_pb2.EnrolmentDecision:
         certificate_chain=chain,
         reason=decision.reason,
     )
-
-
-async def forever() -> None:
-    """Wait without end; for tasks that only cancellation stops."""
-    await asyncio.Event().wait()

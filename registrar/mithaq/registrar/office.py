@@ -87,6 +87,20 @@ class Office:
         await self.wake()
         return result
 
+    async def forget_refusals(self, *, keep: int) -> set[bytes]:
+        """Forget the oldest refusals beyond `keep`; return the hashes of their requests."""
+        async with self._turn:
+            decisions = self.log.state.decisions
+            refused = [each.request_hash for each in decisions.values() if not each.approved]
+            oldest = refused[: max(0, len(refused) - keep)]
+            if oldest:
+                await self._database.write(
+                    lambda connection: keeping.drop_decisions(connection, oldest)
+                )
+                for each in oldest:
+                    del decisions[each]
+        return set(oldest)
+
     async def keep_time(self) -> None:
         """Sign the registry's time if it is due (PROTOCOL 2.2)."""
         async with self._turn:
