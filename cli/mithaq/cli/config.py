@@ -46,9 +46,9 @@ def _load(folder: Path) -> Loaded[Any]:
 
         return load(RegistrarConfig, file=folder / "registrar.toml")
     if (folder / "hub.toml").exists():
-        from mithaq.hub.config import HubConfig
+        from mithaq.hub.work_folder import load_config
 
-        return load(HubConfig, file=folder / "hub.toml")
+        return load_config(folder)
     if (folder / "node.toml").exists():
         from mithaq.node.config import NodeConfig
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mithaq.cli.output import instant, json_option, note, present, present_rows, print_json
+from mithaq.cli.pin import pin_of
 from mithaq.cli.profile import DEADLINE_SECONDS, connected, profile_option
 from mithaq.v1 import hub_pb2, hub_pb2_grpc
 
@@ -51,7 +52,7 @@ def init(
     from mithaq.hub import setup
 
     if approval is not None:
-        setup.complete(folder, approval.read_bytes(), root_pin=bytes.fromhex(root_pin))
+        setup.complete(folder, approval.read_bytes(), root_pin=pin_of(root_pin))
         present("hub.init", {"folder": str(folder), "ready": True}, as_json=as_json, title="Hub")
         return
     request = setup.init(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mithaq.cli.errors import EXIT_VERIFICATION, CliError
+from mithaq.cli.errors import EXIT_VERIFICATION
 from mithaq.cli.output import json_option, present
+from mithaq.cli.pin import pin_of
 from mithaq.store.audit_bundle import BundleKeys, VerifiedBundle, registry_of, verify_bundle
 from mithaq.store.reconcile import Agreement, reconcile
 
@@ -33,24 +34,13 @@ def reconcile_bundles(*, bundle_a: Path, bundle_b: Path, root_pin: str, as_json:
     says which registry counts.
     """
     data = [bundle_a.read_bytes(), bundle_b.read_bytes()]
-    pin = _pin(root_pin)
+    pin = pin_of(root_pin)
     registries = [registry_of(each, pinned_root_hash=pin) for each in data]
     keys = BundleKeys.of(max(registries, key=lambda each: each.size))
     ours, theirs = (verify_bundle(each, keys) for each in data)
     row = _row(ours, theirs, reconcile(ours, theirs))
     present("audit.reconcile", row, as_json=as_json, title=f"{ours.owner} and {theirs.owner}")
     return 0 if row["reconciled"] else EXIT_VERIFICATION
-
-
-def _pin(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise CliError(
-            "MQ-REQUEST-PIN",
-            "the root pin is not hex",
-            fix="copy it from `mithaq trust init`, 64 characters",
-        ) from None
 
 
 def _row(ours: VerifiedBundle, theirs: VerifiedBundle, found: Reconciliation) -> dict[str, Any]:
