@@ -102,6 +102,16 @@ class SigningHaltedError(ExchangeError):
     fix = "Read the evidence of the alarm, then have the key revoked and enrol anew."
 
 
+class HeadsUnknownError(ExchangeError):
+    """Since its start this node has not asked the hub where its own streams stand (1.5)."""
+
+    code = "MQ-EXCH-HEADS-UNKNOWN"
+    grpc_status = "UNAVAILABLE"
+    public_message = "The node was restarted and has not reached the hub yet, so it signs nothing."
+    fix = "Check the connection to the hub; what is held can be searched meanwhile."
+    retryable = True
+
+
 class OutboxFullError(ExchangeError):
     """More acts wait than the outbox takes."""
 

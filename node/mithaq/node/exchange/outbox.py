@@ -31,6 +31,7 @@ from mithaq.node.exchange.audit_trail import audit_entries
 from mithaq.node.exchange.erasing import empty_log
 from mithaq.node.exchange.errors import (
     ExchangeError,
+    HeadsUnknownError,
     OutboxFullError,
     RegistryStaleError,
     SigningHaltedError,
@@ -48,6 +49,8 @@ from mithaq.store.errors import StoreError
 
 GROUP_ACTS_MAX: Final = 256
 WAITING_ACTS_MAX: Final = 8192
+# So long an act waits for the hub after a start, before it is refused.
+HEADS_WAIT_S: Final = 5.0
 COMMIT_FAILED: Final = declare("outbox commit failed", "acts")
 
 Refusal = ExchangeError | AgreementError | TrustError | RecordError | StoreError
@@ -69,6 +72,12 @@ class _Written:
     erased: bool
 
 
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass(slots=True)
 class Outbox:
     """Takes acts and answers them when they are durable.
@@ -80,6 +89,8 @@ class Outbox:
     written: Callable[[Sequence[Batch]], None]
     # Set when somebody else may hold our log key: nothing is signed any more (PROTOCOL 1.5).
     halted: bool = False
+    # Cleared while own heads have yet to be compared with the hub's (PROTOCOL 1.5).
+    may_sign: asyncio.Event = field(default_factory=_set_event)
     _waiting: deque[_Waiting] = field(default_factory=deque[_Waiting])
     _flushing: "asyncio.Task[None] | None" = None
 
@@ -132,9 +143,21 @@ class Outbox:
             while self._waiting:
                 # Callers that were woken together are let in before the group is closed.
                 await asyncio.sleep(0)
-                await self._commit(self._next_group())
+                if await self._knows_heads():
+                    await self._commit(self._next_group())
+                else:
+                    group = self._next_group()
+                    self._answer(group, [HeadsUnknownError("heads not compared")] * len(group))
         finally:
             self._flushing = None
+
+    async def _knows_heads(self) -> bool:
+        try:
+            async with asyncio.timeout(HEADS_WAIT_S):
+                await self.may_sign.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _next_group(self) -> list[_Waiting]:
         """Return acts for one transaction: no two about the same subject.

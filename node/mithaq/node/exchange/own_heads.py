@@ -167,6 +167,16 @@ class OwnHeads:
         raise SigningHaltedError("the hub holds a head under our signatures that is not ours")
 
 
+def is_known_to_hub(connection: sa.Connection) -> bool:
+    """Tell whether the hub has ever accepted anything of ours, so that it could know more."""
+    found = connection.execute(
+        sa.select(STREAM.c.log_no)
+        .where(STREAM.c.own.is_(True), STREAM.c.accepted_size > 0)
+        .limit(1)
+    )
+    return found.first() is not None
+
+
 def _size(connection: sa.Connection, origin: str) -> int:
     log = log_store.find_log(connection, origin)
     return 0 if log is None else log_store.head(connection, log).size

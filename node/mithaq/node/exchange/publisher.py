@@ -139,20 +139,26 @@ class Publisher:
                 await asyncio.sleep(pause)
 
     async def _due(self) -> AsyncIterator[Sendable]:
-        """Yield what may be sent now, stream after stream, as long as the window is open."""
-        for log_no, progress in list(self._progress.items()):
-            while (
-                progress.sent_size < progress.size
-                and not progress.is_rejected
-                and self._is_open()
-                and not self._pause_s
-            ):
+        """Yield what may be sent now, one piece a stream in turn, while the window is open.
+
+        In turn, so that a withdrawal never waits behind another stream's backlog.
+        """
+        went = True
+        while went:
+            went = False
+            for log_no, progress in list(self._progress.items()):
+                if not self._is_open() or self._pause_s:
+                    return
+                if progress.sent_size >= progress.size or progress.is_rejected:
+                    continue
+                # Behind the others next time, also if the window closes in between.
+                self._progress[log_no] = self._progress.pop(log_no)
                 piece = await self._next(log_no, progress)
-                if piece is None:
-                    break
-                progress.sent_size = piece.size
-                progress.in_flight[piece.size] = piece.size_bytes
-                yield piece
+                if piece is not None:
+                    progress.sent_size = piece.size
+                    progress.in_flight[piece.size] = piece.size_bytes
+                    went = True
+                    yield piece
 
     def _is_open(self) -> bool:
         flights = [

@@ -36,6 +36,8 @@ class RegistryFollow:
 
     home: Home
     grown: Callable[[Sequence[Batch]], None]
+    # Whether own streams may be opened and closed now (PROTOCOL 1.5).
+    may_sign: Callable[[], bool]
     # Set while the registry is as long as the newest checkpoint that came.
     current: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -98,6 +100,8 @@ class RegistryFollow:
             # Only the genesis entry came with the invitation; the rest is on its way.
             return []
         note_announced(connection, self.home)
+        if not self.may_sign():
+            return []
         return reconcile(connection, self.home, at=self.home.clock())
 
     async def _accuse(self, fault: TrustError, checkpoint: bytes) -> None:

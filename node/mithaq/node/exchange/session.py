@@ -27,7 +27,7 @@ from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.late_joiner import next_chunk
 from mithaq.node.exchange.out_stream import Batch
 from mithaq.node.exchange.outbox import Outbox
-from mithaq.node.exchange.own_heads import OwnHeads
+from mithaq.node.exchange.own_heads import OwnHeads, is_known_to_hub
 from mithaq.node.exchange.publisher import PublishCall, Publisher
 from mithaq.node.exchange.reception import destroy_spent, due_announcement
 from mithaq.node.exchange.registry_follow import FollowCall, RegistryFollow
@@ -80,14 +80,20 @@ class Session:
         self._faults = Backoff(self.chance)
         self.publisher = Publisher(self.home, refused=self._joined.set)
         self.outbox = Outbox(self.home, self.publisher.offer)
+        self.outbox.may_sign.clear()
         self.subscriber = Subscriber(self.home, self._owed.set)
-        self.follow = RegistryFollow(self.home, self._registry_grown)
+        self.follow = RegistryFollow(
+            self.home, self._registry_grown, may_sign=self.outbox.may_sign.is_set
+        )
         self.heads = OwnHeads(self.home)
         self.witness = WitnessClient(self.home)
         self.erasures = ErasureAnswers(self.home, self.outbox)
 
     async def run(self) -> None:
         """Run until cancelled: what needs no hub at once, the rest whenever there is one."""
+        if not await self.home.database.read(is_known_to_hub):
+            # PROTOCOL 1.5: otherwise the database may be an older backup, and the hub is asked.
+            self.outbox.may_sign.set()
         await self.follow.settle()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._upkeep())
@@ -141,6 +147,9 @@ class Session:
             await _first(following, self.follow.current.wait())
             heads = await self.heads.compare(publish)
             await self.publisher.keep(_answers(heads))
+            if not self.outbox.may_sign.is_set():
+                self.outbox.may_sign.set()
+                await self.follow.settle()
             await self.publisher.load({each.stream_id: each.size for each in heads})
             await self.witness.begin(witness)
             self.connected = True
