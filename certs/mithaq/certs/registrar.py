@@ -291,12 +291,12 @@ class RegistrarLog:
         """Return the signatures that an item lacks; raises what ``Registry.examine`` does."""
         return self.registry.examine(item.entry).missing
 
-    def checkpoint_due(self, now: datetime) -> bool:
-        """Tell whether a checkpoint has to be signed: the log grew, or half a minute passed."""
+    def checkpoint_due(self, now: datetime, *, interval: timedelta = CHECKPOINT_INTERVAL) -> bool:
+        """Tell whether a checkpoint has to be signed: the log grew, or the interval passed."""
         last = self.registry.checkpoint
         if last is None or last.checkpoint.size < self.registry.size:
             return True
-        return now - last.at >= CHECKPOINT_INTERVAL
+        return now - last.at >= interval
 
     def sign_checkpoint(self, now: datetime) -> bytes:
         """Return the registrar's note over all that was committed, and observe it.

@@ -71,8 +71,8 @@ class HubConfig(Section):
     listen: str = "0.0.0.0:7443"
     # TLS of the server alone: enrolment and nothing else.
     enrolment_listen: str = "0.0.0.0:7444"
-    local_listen: str = "127.0.0.1:7445"
-    metrics_port: int = Field(default=7446, ge=0, le=65_535)
+    local_listen: str = "127.0.0.1:7447"
+    metrics_port: int = Field(default=7457, ge=0, le=65_535)
     # Empty: SQLite in the work folder.
     database: str = ""
     # More than one hub process on one PostgreSQL database.

@@ -121,8 +121,8 @@ class Users:
 
 async def _keep_time(config: RegistrarConfig, office: Office) -> None:
     while True:
-        await office.keep_time()
-        await asyncio.sleep(min(config.checkpoint_seconds, 60.0) / 4)
+        await office.keep_time(interval=timedelta(seconds=config.checkpoint_seconds))
+        await asyncio.sleep(config.checkpoint_seconds / 4)
 
 
 async def _keep_linked(places: Places, office: Office) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import Field
+
 from mithaq.service.config import Section
 
 CONFIG_FILE = "registrar.toml"
@@ -19,7 +21,7 @@ class RegistrarConfig(Section):
     # Empty: SQLite in the directory.
     database_url: str = ""
     # Seconds between timed checkpoints while nothing happens; at most 60 (PROTOCOL 2.2).
-    checkpoint_seconds: float = 30.0
+    checkpoint_seconds: float = Field(default=30.0, ge=0.1, le=60.0)
 
     @property
     def database(self) -> str:

@@ -6,13 +6,13 @@ wakes whoever waits for the registry to grow.
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import sqlalchemy as sa
 
 from mithaq.certs.authority import Authority
-from mithaq.certs.registrar import RegistrarLog, Step
+from mithaq.certs.registrar import CHECKPOINT_INTERVAL, RegistrarLog, Step
 from mithaq.certs.tls import load_certificate, to_der
 from mithaq.ledger.tree import leaf_hash
 from mithaq.registrar import keeping
@@ -101,10 +101,10 @@ class Office:
                     del decisions[each]
         return set(oldest)
 
-    async def keep_time(self) -> None:
+    async def keep_time(self, *, interval: timedelta = CHECKPOINT_INTERVAL) -> None:
         """Sign the registry's time if it is due (PROTOCOL 2.2)."""
         async with self._turn:
-            due = self.log.checkpoint_due(self.now())
+            due = self.log.checkpoint_due(self.now(), interval=interval)
             if due:
                 await self._sign()
         if due:
