@@ -22,6 +22,7 @@ from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.session import MINUTE_S, SUBMIT_DEADLINE_S, Session
 from mithaq.node.folder import NodeFolder
 from mithaq.node.keyring import Keyring
+from mithaq.node.local.acting import Acts
 from mithaq.node.local.agreements import AgreementService
 from mithaq.node.local.alerts import AlertService
 from mithaq.node.local.audit import AuditService
@@ -115,6 +116,7 @@ async def _composed(config: NodeConfig, home: Home) -> "_App":
         home=home,
         config=config,
         outbox=session.outbox,
+        acts=Acts(home),
         submit_entry=lambda entry: _submit(session, entry),
         is_connected=lambda: session.connected,
         authority=LocalApi(folder.local, config.federation, config.member),

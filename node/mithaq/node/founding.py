@@ -16,18 +16,19 @@ import sqlalchemy as sa
 from mithaq.certs.authority import IssuedCertificate
 from mithaq.ledger.names import registry_origin
 from mithaq.node.config import CONFIG_FILE, NodeConfig
-from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.home import SYSTEM, Home
 from mithaq.node.exchange.reception import keep_key
 from mithaq.node.folder import NodeFolder
 from mithaq.node.keyring import FIRST_RECEPTION
 from mithaq.node.local import officers
 from mithaq.node.local.access import Role
+from mithaq.node.local.desk import entry_of
 from mithaq.node.opening import Clockwork, open_home, open_node_database
 from mithaq.service.local_api import LocalApi
 from mithaq.service.profile import write_private
 from mithaq.service.tls import files_exist
 from mithaq.store import log_store
-from mithaq.store.audit_entry import AuditEntry, Operation
+from mithaq.store.audit_entry import Operation
 from mithaq.store.registry_store import RegistryStore
 
 
@@ -111,7 +112,7 @@ def _first_administrator(
     def add(connection: sa.Connection) -> None:
         officers.add(connection, user=user, role=Role.ADMINISTRATOR, tls_fingerprint=mark, at=at)
         subject = f"joined {config.federation}; officer {user} added as {Role.ADMINISTRATOR}"
-        entry = AuditEntry(at, "node", "system", Operation.ADMINISTER, subject=subject)
+        entry = entry_of(SYSTEM, Operation.ADMINISTER, at=at, subject=subject)
         home.audit.append(connection, [entry])
 
     home.database.write_sync(add)

@@ -14,7 +14,8 @@ from grpc import StatusCode
 
 from mithaq.node.local import officers
 from mithaq.node.local.access import Caller, Role
-from mithaq.node.local.desk import Desk, Outcome, entry_of
+from mithaq.node.local.acting import Outcome
+from mithaq.node.local.desk import Desk, entry_of
 from mithaq.node.local.grounds import actor_of
 from mithaq.service.errors import InvalidRequestError, MithaqError
 from mithaq.store.audit_entry import AuditEntry, Operation

@@ -21,7 +21,8 @@ from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.exchange.stored import RECORD
 from mithaq.node.local import views
 from mithaq.node.local.access import Caller, Role
-from mithaq.node.local.desk import Desk, Outcome, entry_of
+from mithaq.node.local.acting import Outcome
+from mithaq.node.local.desk import Desk, entry_of
 from mithaq.node.local.finding import OPEN, reader_of
 from mithaq.node.local.grounds import actor_of, purpose_of
 from mithaq.node.local.hitrows import OUTCOMES, hit_row, match_row

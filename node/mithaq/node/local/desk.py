@@ -18,27 +18,20 @@ from mithaq.node.exchange.alarms import raise_alarm
 from mithaq.node.exchange.home import Actor, Home
 from mithaq.node.exchange.outbox import Outbox
 from mithaq.node.local.access import Caller, RoleError, check_allowed
+from mithaq.node.local.acting import Act, Acts, Outcome
 from mithaq.node.local.bulk import BulkReadError, BulkWatch, Look
 from mithaq.node.local.grounds import actor_of
 from mithaq.node.local.officers import OfficerBook
-from mithaq.service.errors import MithaqError
 from mithaq.service.identity import HasPeer, LiveCalls, peer_principal
 from mithaq.service.local_api import LocalApi
 from mithaq.store.audit_entry import DONE, AuditEntry, Operation
 
 T = TypeVar("T")
 BULK_READS: Final = "bulk reads"
+SUBJECT_LENGTH_MAX: Final = 200
 REFUSED_CALL: Final = "MQ-IDENTITY-ROLE"
 # Hands the exact bytes of a signed entry to the hub and returns the hash of its body.
 SubmitEntry = Callable[[bytes], Awaitable[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a transaction concluded: the audit entry to keep, and what its caller is told."""
-
-    entry: AuditEntry
-    refusal: MithaqError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +41,7 @@ class Desk:
     home: Home
     config: NodeConfig
     outbox: Outbox
+    acts: Acts
     submit_entry: SubmitEntry
     # Whether the exchange with the hub runs now.
     is_connected: Callable[[], bool]
@@ -116,33 +110,20 @@ class Desk:
             connection,
             self.home,
             BULK_READS,
-            subject=subject,
+            subject=subject[:SUBJECT_LENGTH_MAX],
             evidence={"refusal": entry.to_bytes()},
         )
 
     async def log(self, entry: AuditEntry) -> None:
-        """Write an audit entry of an act that changes nothing else."""
+        """Write the audit entry of an act that changes nothing else."""
+        await self.acts.run(lambda _connection: (Outcome(entry), None))
 
-        def append(connection: sa.Connection) -> None:
-            self.home.audit.append(connection, [entry])
-
-        await self.home.database.write(append)
-
-    async def act(self, act: Callable[[sa.Connection], tuple[Outcome, T]]) -> T:
+    async def act(self, act: Act[T]) -> T:
         """Run an act and its audit entry in one transaction; then return what it found.
 
         A refusal is logged as well: it is raised after the commit, never inside it.
         """
-
-        def write(connection: sa.Connection) -> tuple[Outcome, T]:
-            outcome, found = act(connection)
-            self.home.audit.append(connection, [outcome.entry])
-            return outcome, found
-
-        outcome, found = await self.home.database.write(write)
-        if outcome.refusal is not None:
-            raise outcome.refusal
-        return found
+        return await self.acts.run(act)
 
 
 def entry_of(
@@ -168,7 +149,7 @@ def entry_of(
         case_reference=actor.case_reference,
         justification=actor.justification,
         certificate=certificate,
-        subject=subject,
+        subject=subject[:SUBJECT_LENGTH_MAX],
         result_count=result_count,
         registry_size=registry_size,
     )

@@ -20,8 +20,9 @@ from mithaq.node.exchange.home import milliseconds, seconds
 from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.exchange.stored import ALERT, RECORD
 from mithaq.node.local.access import Caller
+from mithaq.node.local.acting import Outcome
 from mithaq.node.local.bulk import Look
-from mithaq.node.local.desk import Desk, Outcome, entry_of
+from mithaq.node.local.desk import Desk, entry_of
 from mithaq.node.local.grounds import READING_ROLES, actor_of, purpose_of
 from mithaq.node.local.judging import (
     Judged,

@@ -27,7 +27,8 @@ from mithaq.node.exchange.home import SYSTEM
 from mithaq.node.folder import NodeFolder
 from mithaq.node.local import officers
 from mithaq.node.local.access import Caller
-from mithaq.node.local.desk import Desk, Outcome, entry_of
+from mithaq.node.local.acting import Outcome
+from mithaq.node.local.desk import Desk, entry_of
 from mithaq.service.identity import PeerUnknownError
 from mithaq.service.local_api import ends_soon
 from mithaq.service.profile import PROFILE_FILE, write_private

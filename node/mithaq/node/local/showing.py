@@ -16,8 +16,9 @@ from mithaq.node.exchange.answering import HIT
 from mithaq.node.exchange.home import seconds
 from mithaq.node.exchange.stored import RECORD, open_row
 from mithaq.node.local.access import Caller
+from mithaq.node.local.acting import Outcome
 from mithaq.node.local.bulk import Look
-from mithaq.node.local.desk import Desk, Outcome, entry_of
+from mithaq.node.local.desk import Desk, entry_of
 from mithaq.node.local.finding import reader_of, reference, select_alerts
 from mithaq.node.local.grounds import actor_of
 from mithaq.node.local.hitrows import hit_row
