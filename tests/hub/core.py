@@ -14,14 +14,14 @@ from mithaq.hub.journal import Journal
 from mithaq.hub.recall import recall
 from mithaq.hub.receipts import HELD, OPENED, parse_receipt
 from mithaq.hub.work_folder import MIGRATIONS
-from mithaq.ledger.checkpoint import Checkpoint
+from mithaq.ledger.checkpoint import Checkpoint, sign_checkpoint
 from mithaq.ledger.cosignature import Role, cosign_ed25519, cosigner_name
 from mithaq.store import migrations
 from mithaq.store.audit import AuditLog
 from mithaq.store.audit_entry import AuditEntry
 from mithaq.store.engine import Database, open_database
 from mithaq.v1 import exchange_pb2
-from tests.federation import Federation
+from tests.federation import Federation, now
 from tests.streams import StreamWriter
 
 # The number of a core's first stream: the hub's own audit log comes before it.
@@ -60,6 +60,18 @@ def receipt_of(
         root=checkpoint.root,
         cosignature=cosignature.line(),
     )
+
+
+def spoilt_note(federation: Federation, writer: StreamWriter, **changes: object) -> bytes:
+    """Return a note of the writer's stream, signed by its owner, over something else."""
+    right = writer.state.checkpoint()
+    wrong = Checkpoint(
+        right.origin,
+        int(changes.get("size", right.size)),  # type: ignore[call-overload]
+        bytes(changes.get("root", right.root)),  # type: ignore[call-overload]
+    )
+    agency = federation.agencies[str(changes.get("signer", "eg-moi"))]
+    return sign_checkpoint(wrong, ed25519=agency.log.ed25519, mldsa=agency.log.mldsa, at=now())
 
 
 @dataclass

@@ -4,9 +4,6 @@ The contract runs on SQLite and on PostgreSQL.
 """
 
 import base64
-import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -15,16 +12,14 @@ from mithaq.hub import tables
 from mithaq.hub.batch import parse_batch
 from mithaq.hub.committer import Accepted, Work
 from mithaq.hub.errors import (
+    BatchFormatError,
     BodyMismatchError,
     RootMismatchError,
     SequenceError,
-    StreamForkError,
     StreamTakenError,
 )
-from mithaq.hub.evidence import Evidence, write_evidence
 from mithaq.hub.pieces import Wanted
 from mithaq.hub.reading import next_bodies, next_headers
-from mithaq.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from mithaq.ledger.cosignature import Cosignature, Role, cosigner_name, verify_cosignature
 from mithaq.ledger.errors import (
     SignatureInvalidError,
@@ -32,12 +27,13 @@ from mithaq.ledger.errors import (
     StreamRuleError,
 )
 from mithaq.ledger.keytypes import KeyType
+from mithaq.ledger.kinds import EntryKind, WithdrawReason, WithdrawScope
 from mithaq.ledger.run import Run
-from mithaq.ledger.tree import Frontier
+from mithaq.ledger.terms import encode_terms
 from mithaq.store.log_store import check_log
 from mithaq.v1 import exchange_pb2
-from tests.federation import Federation, now
-from tests.hub.core import LOG, Core
+from tests.federation import agreement, clause
+from tests.hub.core import LOG, Core, spoilt_note
 from tests.hub.test_tables import OWN_TABLES
 from tests.streams import StreamWriter, open_terms
 
@@ -222,24 +218,12 @@ def test_the_order_of_table_rows_is_the_order_of_entries(core: Core) -> None:
 # --- refused outright ---------------------------------------------------------------
 
 
-def spoilt_note(federation: Federation, writer: StreamWriter, **changes: object) -> bytes:
-    """Return a note of the writer's stream, signed by its owner, over something else."""
-    right = writer.state.checkpoint()
-    wrong = Checkpoint(
-        right.origin,
-        int(changes.get("size", right.size)),  # type: ignore[call-overload]
-        bytes(changes.get("root", right.root)),  # type: ignore[call-overload]
-    )
-    agency = federation.agencies[str(changes.get("signer", SENDER))]
-    return sign_checkpoint(wrong, ed25519=agency.log.ed25519, mldsa=agency.log.mldsa, at=now())
-
-
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
         ({"root": bytes(32)}, RootMismatchError),
-        ({"size": 3}, RootMismatchError),
-        ({"size": 999}, RootMismatchError),
+        ({"size": 3}, BatchFormatError),
+        ({"size": 999}, BatchFormatError),
         ({"signer": OTHER}, SignatureMissingError),
     ],
     ids=["another root", "a smaller size", "a larger size", "another's keys"],
@@ -312,141 +296,39 @@ def test_nothing_but_withdrawals_follows_a_close(core: Core) -> None:
     assert isinstance(core.publish(writer.batch(), sender=SENDER), StreamRuleError)
 
 
-# --- evidence -----------------------------------------------------------------------
-
-
-def kept(core: Core, act: Callable[[], object]) -> list[Evidence]:
-    """Return the evidence that a refused act leaves."""
-    found: list[Evidence] = []
-    act()
-    raw = core.database.read_sync(
-        lambda each: list(each.scalars(sa.select(tables.EVIDENCE.c.evidence)))
+def test_an_opening_batch_that_withdraws_what_never_was_harms_no_other(core: Core) -> None:
+    neighbour = opened(core)
+    neighbour.put(1)
+    good = parse_batch(neighbour.batch(), sender=SENDER)
+    hostile = StreamWriter.to(core.federation, OTHER, READER)
+    terms = hostile.terms(
+        EntryKind.WITHDRAW,
+        scope=WithdrawScope.DISCLOSURE,
+        reason=WithdrawReason.WITHDRAWN,
     )
-    for each in raw:
-        stored = json.loads(each)
-        found.append(
-            Evidence(
-                alarm=stored["alarm"],
-                accused=stored["accused"],
-                at=now(),
-                explanation=stored["explanation"],
-                messages={
-                    name: base64.b64decode(message) for name, message in stored["messages"].items()
-                },
-                stream_id=bytes.fromhex(stored["stream_id"]),
-            )
-        )
-    return found
+    own = (1).to_bytes(8) + (0).to_bytes(8)
+    hostile.runs.append(Run(encode_terms(terms), 16, own))
+    bad = parse_batch(hostile.batch(), sender=OTHER)
+    outcomes = core.outcomes(bad, good)
+    assert isinstance(outcomes[0], StreamRuleError)
+    assert isinstance(outcomes[1], Accepted)
 
 
-def root_from(evidence: Evidence, entries: str) -> Checkpoint:
-    """Compute, as a third party would, the head that the evidence's entries give."""
-    frontier = Frontier.from_bytes(evidence.messages["frontier"])
-    batch = exchange_pb2.Batch.FromString(evidence.messages[entries])
-    for run in batch.runs:
-        frontier = frontier.extend(Run(run.terms, run.own_size, run.own).leaf_hashes())
-    origin = f"test.example/stream/{evidence.stream_id.hex()}"
-    return Checkpoint(origin, frontier.size, frontier.root())
-
-
-def signed_head(core: Core, evidence: Evidence, note: str) -> Checkpoint:
-    """Open a note of the evidence with the accused member's keys from the registry."""
-    member = core.federation.registry.member(evidence.accused)
-    return open_checkpoint(
-        evidence.messages[note],
-        origin=f"test.example/stream/{evidence.stream_id.hex()}",
-        ed25519_public=member.log_ed25519,
-        mldsa_public=member.log_mldsa,
-    ).checkpoint
-
-
-def test_two_histories_of_one_stream_are_kept_as_evidence_that_anybody_can_check(
-    core: Core, tmp_path: Path
-) -> None:
-    writer = opened(core)
-    other = StreamWriter(core.federation, open_terms(core.federation, SENDER, [OTHER, READER]))
-    other.epoch()
-    other.put(4)
-    forked = other.batch()
-    refused: list[object] = []
-    (evidence,) = kept(core, lambda: refused.append(core.publish(forked, sender=SENDER)))
-    assert isinstance(refused[0], StreamForkError)
-    assert (evidence.alarm, evidence.accused) == ("fork", SENDER)
-    first = signed_head(core, evidence, "known_checkpoint")
-    second = signed_head(core, evidence, "checkpoint")
-    assert first == writer.state.checkpoint()
-    assert (first.size, first.root != second.root) == (second.size, True)
-    assert root_from(evidence, "known_entries") == first
-    assert root_from(evidence, "entries") == second
-    folder = tmp_path / "evidence"
-    write_evidence(folder, [evidence])
-    assert [path.name for path in folder.iterdir()] == [evidence.file_name]
-
-
-def test_another_root_signed_for_the_same_entries_is_a_fork(core: Core) -> None:
-    writer = opened(core)
+def test_a_batch_that_is_refused_uses_up_no_quota(core: Core) -> None:
+    members = sorted(core.federation.agencies)
+    limited = clause("C1", senders=members, recipients=members, quota_per_day=2)
+    core.federation.agree(agreement(*members, agreement_id="limited", clauses=[limited]))
+    terms = open_terms(core.federation, SENDER, [READER], agreement_id="limited")
+    writer = StreamWriter(core.federation, terms)
+    writer.epoch()
+    core.accept(writer)
     writer.put(1)
+    writer.put(1, category="CHECK_DISCREET")
     message = writer.batch()
-    core.publish(message, sender=SENDER)
-    again = exchange_pb2.Batch()
-    again.CopyFrom(message)
-    again.checkpoint = spoilt_note(core.federation, writer, root=bytes(32))
-    refused: list[object] = []
-    (evidence,) = kept(core, lambda: refused.append(core.publish(again, sender=SENDER)))
-    assert isinstance(refused[0], StreamForkError)
-    assert evidence.alarm == "fork"
-    assert signed_head(core, evidence, "checkpoint").root == bytes(32)
-
-
-def test_a_root_that_its_entries_do_not_give_is_kept_as_evidence(core: Core) -> None:
-    writer = opened(core)
-    writer.put(1)
-    note = spoilt_note(core.federation, writer, root=bytes(32))
-    message = writer.batch(checkpoint=note)
-    (evidence,) = kept(core, lambda: core.publish(message, sender=SENDER))
-    assert evidence.alarm == "root mismatch"
-    claimed, given = signed_head(core, evidence, "checkpoint"), root_from(evidence, "entries")
-    assert claimed != given
-    assert given == writer.state.checkpoint()
-
-
-def test_the_same_contradiction_is_kept_once_however_often_it_is_sent(core: Core) -> None:
-    writer = opened(core)
-    writer.put(1)
-    note = spoilt_note(core.federation, writer, root=bytes(32))
-    message = writer.batch(checkpoint=note)
-
-    def three_times() -> None:
-        for _ in range(3):
-            core.publish(message, sender=SENDER)
-
-    assert len(kept(core, three_times)) == 1
-
-
-def test_what_nobody_signed_accuses_nobody(core: Core) -> None:
-    writer = opened(core)
-    other = StreamWriter(core.federation, open_terms(core.federation, SENDER, [OTHER, READER]))
-    other.epoch()
-    other.put(4)
-    forged = other.batch(checkpoint=spoilt_note(core.federation, writer, signer=OTHER))
-    assert kept(core, lambda: core.publish(forged, sender=SENDER)) == []
-
-
-def test_a_senders_batch_sent_by_another_member_shows_that_its_key_is_used_elsewhere(
-    core: Core,
-) -> None:
-    writer = opened(core)
-    writer.put(1)
-    message = writer.batch()
-    (evidence,) = kept(core, lambda: core.publish(message, sender=OTHER))
-    assert (evidence.alarm, evidence.accused) == ("key used elsewhere", SENDER)
-
-
-def test_evidence_holds_no_body(core: Core) -> None:
-    opened(core)
-    other = StreamWriter(core.federation, open_terms(core.federation, SENDER, [OTHER, READER]))
-    other.epoch()
-    other.put(4)
-    canary = next(iter(other.sent.values()))
-    (evidence,) = kept(core, lambda: core.publish(other.batch(), sender=SENDER))
-    assert all(canary not in message for message in evidence.messages.values())
+    right = message.bodies[1]
+    message.bodies[1] = bytes(len(right))
+    assert isinstance(core.publish(message, sender=SENDER), BodyMismatchError)
+    message.bodies[1] = right
+    accepted = core.publish(message, sender=SENDER)
+    assert isinstance(accepted, Accepted)
+    assert accepted.refused == ()

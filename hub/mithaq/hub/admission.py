@@ -54,11 +54,8 @@ def judge(
 ) -> Verdict:
     """Decide about the entries of these terms; `readers` are those of the entry's epoch.
 
-    Raises:
-        RegistryBehindError: the sender judged by a registry that is larger than ours.
-
+    Their registry size is one that we have (see ``check_registry_size``).
     """
-    check_registry_size(terms, registry)
     if terms.kind is EntryKind.WITHDRAW or terms.kind is EntryKind.CLOSE:
         # They take back or end: nothing that narrows may stand in their way (PROTOCOL 3.7).
         return _by_agreement(terms, opening, opening.audience, registry=registry, at=at)

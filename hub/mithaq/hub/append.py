@@ -15,6 +15,7 @@ from typing import Protocol
 from mithaq.hub.batch import PublishedBatch
 from mithaq.hub.directory import HeldStream
 from mithaq.hub.errors import (
+    BatchFormatError,
     BodyMismatchError,
     RootMismatchError,
     SequenceError,
@@ -23,12 +24,12 @@ from mithaq.hub.errors import (
     StreamUnknownError,
 )
 from mithaq.hub.refusals import Refusal
-from mithaq.ledger.checkpoint import SignedCheckpoint
-from mithaq.ledger.entry import has_body
+from mithaq.ledger.checkpoint import Checkpoint, SignedCheckpoint
+from mithaq.ledger.entry import BARE_SIZE_BYTES, has_body
 from mithaq.ledger.errors import ForkError, SequenceGapError
 from mithaq.ledger.kinds import EntryKind
 from mithaq.ledger.run import Numbers
-from mithaq.ledger.stream import KindAt, Run, StreamState, trim_overlap
+from mithaq.ledger.stream import KindAt, Run, Slot, StreamState, trim_overlap
 from mithaq.ledger.terms import Terms, parse_terms
 from mithaq.ledger.tree import leaf_hash
 
@@ -48,10 +49,17 @@ class Bench(Protocol):
         """Raise OpeningRefusedError unless this stream may be opened."""
         ...
 
+    def check_registry(self, terms: Terms) -> None:
+        """Raise RegistryBehindError if the sender has seen more of the registry than we have."""
+        ...
+
     def judge(
         self, terms: Terms, sequences: Sequence[int], *, stream: HeldStream
     ) -> dict[int, str]:
-        """Return the refused among entries of these terms: a stable reason by sequence."""
+        """Return the refused among entries of these terms: a stable reason by sequence.
+
+        Counts what it admits, so it is asked once nothing else can refuse the batch.
+        """
         ...
 
     def open_note(self, batch: PublishedBatch, *, origin: str) -> SignedCheckpoint:
@@ -118,7 +126,7 @@ def append_batch(
 
     """
     if held is None:
-        return _open(batch, log=log, bench=bench)
+        return _open(batch, bench=bench)
     if held.sender != batch.sender:
         raise StreamTakenError(f"{batch.sender} writes to a stream of {held.sender}")
     fresh = batch.runs
@@ -144,7 +152,7 @@ def _new_part(batch: PublishedBatch, size: int, *, log: StreamLog) -> tuple[Run,
         raise StreamForkError(str(fault)) from fault
 
 
-def _open(batch: PublishedBatch, *, log: StreamLog, bench: Bench) -> Appended:
+def _open(batch: PublishedBatch, *, bench: Bench) -> Appended:
     first, *rest = batch.runs
     if batch.first_sequence or len(first) != 1:
         raise StreamUnknownError("a batch continues a stream that was never opened")
@@ -152,7 +160,7 @@ def _open(batch: PublishedBatch, *, log: StreamLog, bench: Bench) -> Appended:
     state = StreamState.open(open_leaf)
     if state.stream_id != batch.stream_id:
         raise StreamUnknownError("a batch names another stream than its OPEN entry makes")
-    admission = state.admit_all(rest, kind_at=log.kind_at)
+    admission = state.admit_all(rest, kind_at=_only_open)
     signed = _signed(batch, admission.state, bench=bench)
     opening = parse_terms(first.terms_bytes)
     bench.check_opening(opening, sender=batch.sender)
@@ -165,13 +173,26 @@ def _open(batch: PublishedBatch, *, log: StreamLog, bench: Bench) -> Appended:
     return Appended(replace(stream, state=admission.state), batch.runs, hashes, signed, gains)
 
 
+def _only_open(sequences: Sequence[int]) -> list[Slot]:
+    """Tell what stands in a stream that has its OPEN entry and no other yet."""
+    return [Slot(EntryKind.OPEN, BARE_SIZE_BYTES) for _ in sequences]
+
+
 def _signed(batch: PublishedBatch, state: StreamState, *, bench: Bench) -> SignedCheckpoint:
     signed = bench.open_note(batch, origin=state.origin)
+    check_size(signed.checkpoint, batch)
     if signed.checkpoint != state.checkpoint():
-        raise RootMismatchError(
-            f"the note signs size {signed.checkpoint.size}, the entries end at {state.size}"
-        )
+        raise RootMismatchError(f"the entries give another root at size {state.size}")
     return signed
+
+
+def check_size(checkpoint: Checkpoint, batch: PublishedBatch) -> None:
+    """Raise BatchFormatError unless a note signs the size at which its batch ends.
+
+    A note of another size contradicts nothing, so it accuses nobody.
+    """
+    if checkpoint.size != batch.end:
+        raise BatchFormatError(f"the note signs {checkpoint.size}, the batch ends at {batch.end}")
 
 
 def _gather(
@@ -185,6 +206,10 @@ def _gather(
     """Judge each run and sort out what it asks to be kept; the stream knows its readers then."""
     gains = Gains()
     bodies = _bodies_of(batch, runs)
+    for run, of_run, sent in zip(runs, terms, bodies, strict=True):
+        bench.check_registry(of_run)
+        if has_body(run.own_size):
+            check_bodies(run, sent)
     for run, of_run, sent in zip(runs, terms, bodies, strict=True):
         numbers = run.numbers()
         if of_run.kind is EntryKind.OPEN:
@@ -202,7 +227,6 @@ def _gather(
             if of_run.kind is EntryKind.EPOCH:
                 stream = replace(stream, readers=() if refused else stream.readers)
                 _gain_epoch(gains, of_run, numbers.sequences[0], readers=stream.readers)
-            check_bodies(run, sent)
             _gain_bodies(gains, of_run, numbers, sent, refused=refused)
     return gains, stream
 

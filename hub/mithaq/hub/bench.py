@@ -99,6 +99,10 @@ class RegistryBench:
             raise OpeningRefusedError("an OPEN names a registry size that never was")
         check_opening(terms, sender=sender, registry=self.registry, root_at=root, at=self.at)
 
+    def check_registry(self, terms: Terms) -> None:
+        """Raise RegistryBehindError if the sender has seen more of the registry than we have."""
+        check_registry_size(terms, self.registry)
+
     def judge(
         self, terms: Terms, sequences: Sequence[int], *, stream: HeldStream
     ) -> dict[int, str]:

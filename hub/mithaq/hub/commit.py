@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from mithaq.certs.errors import TrustError
 from mithaq.certs.keys import SigningPair
 from mithaq.certs.registry import Registry
-from mithaq.hub.append import Appended, StreamLog, append_batch
+from mithaq.hub.append import Appended, StreamLog, append_batch, check_size
 from mithaq.hub.batch import PublishedBatch
 from mithaq.hub.bench import QuotaBook, RegistryBench
 from mithaq.hub.committer import Accepted, Committed, Outcome, Taken, Work
@@ -265,9 +265,9 @@ class Transaction:
         if held is None:
             raise OpeningRefusedError("nothing to repeat")
         signed = self._bench.open_note(batch, origin=held.state.origin).checkpoint
-        if signed.size > held.state.size or signed.root != subtree_hash(
-            StoredTiles(self._connection, held.log_no), 0, signed.size
-        ):
+        check_size(signed, batch)
+        tiles = StoredTiles(self._connection, held.log_no)
+        if signed.root != subtree_hash(tiles, 0, signed.size):
             raise StreamForkError(f"another root is signed at size {signed.size}")
         row = self._connection.execute(
             sa.select(BATCH.c.size, BATCH.c.acceptance, BATCH.c.refusals)

@@ -21,7 +21,7 @@ from mithaq.hub.receipts import SignedFreezeList, SignedReceipt
 from mithaq.hub.refusals import Refusal
 from mithaq.service.logging import declare, logger
 from mithaq.store.engine import Database
-from mithaq.store.errors import StoreError
+from mithaq.store.errors import DiskFullError, StoreBusyError, StoreUnreachableError
 
 GROUP_WORKS_MAX = 1024
 GROUP_BYTES_MAX = 4 * 1024 * 1024
@@ -160,7 +160,8 @@ class Committer:
         works = [waiting.work for waiting in group]
         try:
             committed = await self._database.write(lambda each: self._transact(each, works))
-        except StoreError as error:
+        except (DiskFullError, StoreBusyError, StoreUnreachableError) as error:
+            # Nobody's work is at fault, and each may send it again.
             self._answer_all(group, error)
         except Exception as error:  # noqa: BLE001 - one faulty work must not stop the hub
             logger().error(COMMIT_FAILED, works=len(group), exc_info=error)

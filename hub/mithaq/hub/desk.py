@@ -168,7 +168,11 @@ class RegistrarDesk:
         await self.database.write(settle)
 
     async def note_verified(self, member: str, size: int) -> None:
-        """Keep how far a node has verified the registry; a smaller size changes nothing."""
+        """Keep how far a node says that it has verified; a smaller size changes nothing.
+
+        More than the hub has is not ours to confirm.
+        """
+        size = min(size, self.journal.registry_size())
         if size <= self.verified.get(member, 0):
             return
         self.verified[member] = size
