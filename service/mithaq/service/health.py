@@ -36,7 +36,7 @@ class HealthServer:
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise PortInUseError(f"{LOOPBACK}:{port} is in use") from None
+                raise PortInUseError(f"{LOOPBACK}:{port}") from None
             raise AddressUnusableError(f"{LOOPBACK}:{port}: {error.strerror}") from None
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound

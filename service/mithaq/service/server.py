@@ -34,6 +34,10 @@ class PortInUseError(MithaqError):
     fix = "Stop the other process, or set another port in the configuration."
     grpc_status = grpc.StatusCode.FAILED_PRECONDITION
 
+    def __init__(self, address: str) -> None:
+        """Name the address: who reads it is this server's own operator."""
+        super().__init__(public_message=f"Another process listens on {address}.")
+
 
 class AddressUnusableError(MithaqError):
     """The address can't be listened on by this process."""
@@ -98,10 +102,10 @@ def reason_not_bound(address: str) -> MithaqError:
             probe.bind(target)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return PortInUseError(f"{address} is in use")
+            return PortInUseError(address)
         return AddressUnusableError(f"{address}: {error.strerror}")
     # It was free a moment later: whoever held it has let go.
-    return PortInUseError(f"{address} was in use")
+    return PortInUseError(address)
 
 
 def add_health_and_reflection(
