@@ -114,6 +114,13 @@ async def test_what_a_node_says_it_has_verified_reaches_the_registrar(hub: Runni
     }
 
 
+async def test_what_a_node_says_beyond_what_the_hub_has_is_not_confirmed(hub: RunningHub) -> None:
+    node = Follower(hub, MEMBER)
+    await node.verified(2**64 - 1)
+    await hub.until(lambda: MEMBER in hub.hub.context.desk.verified)
+    assert hub.hub.context.desk.verified == {MEMBER: hub.federation.registry.size}
+
+
 # --- ordering -------------------------------------------------------------------------
 
 

@@ -13,9 +13,9 @@ from google.protobuf.message import DecodeError
 
 from mithaq.hub.errors import BatchFormatError, BodyMismatchError
 from mithaq.ledger.run import Run, check_batch
+from mithaq.ledger.tree import HASH_SIZE_BYTES
 from mithaq.v1 import entry_pb2, exchange_pb2
 
-HASH_SIZE_BYTES = 32
 CHECKPOINT_SIZE_BYTES_MAX = 8192
 
 
