@@ -84,6 +84,16 @@ async def test_a_database_of_a_newer_version_is_left_alone(
     assert getattr(caught.value, "code", "") == "MQ-STORE-VERSION"
 
 
+async def test_nodes_may_be_made_side_by_side_in_one_process(
+    federation: Federation, tmp_path: Path
+) -> None:
+    makings = [
+        asyncio.to_thread(settle, federation, member, tmp_path / member) for member in MEMBERS
+    ]
+    houses = await asyncio.gather(*makings)
+    assert [house.config.member for house in houses] == list(MEMBERS)
+
+
 async def test_a_port_that_is_taken_is_an_error_and_the_folder_is_free_again(
     house: House, federation: Federation, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ The rule: one process at a time, and only on a folder and a database of this ver
 """
 
 import secrets
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from mithaq.store.migrations import upgrade
 from mithaq.store.registry_store import RegistryStore
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+# Alembic keeps its context in globals of its module; several nodes may join from one process.
+_ONE_AT_A_TIME: Final = threading.Lock()
 
 
 def utc_now() -> datetime:
@@ -47,7 +50,8 @@ def open_node_database(config: NodeConfig) -> Database:
     """
     database = open_database(config.database_url, exclusive=True)
     try:
-        upgrade(database, MIGRATIONS)
+        with _ONE_AT_A_TIME:
+            upgrade(database, MIGRATIONS)
     except BaseException:
         database.close()
         raise
