@@ -15,6 +15,7 @@ from mithaq.hub.errors import FreezeListRefusedError, ReceiptRefusedError
 from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.cosignature import Cosignature, Role, cosigner_name, verify_cosignature
 from mithaq.ledger.keytypes import KeyType, verify_signature
+from mithaq.ledger.tree import HASH_SIZE_BYTES
 from mithaq.v1 import exchange_pb2
 
 FREEZE_LABEL = b"mithaq/freeze/v1"
@@ -56,12 +57,9 @@ def parse_receipt(message: exchange_pb2.Receipt, *, reader: str) -> SignedReceip
     """Return a reader's receipt; raise ReceiptRefusedError if it isn't of its form or another's."""
     if message.reader != reader:
         raise ReceiptRefusedError("a receipt names another reader than its connection")
-    if (
-        message.role not in _ROLES
-        or not message.size
-        or len(message.root) != len(message.stream_id)
-    ):
-        raise ReceiptRefusedError("a receipt has a role, a size and a root")
+    sizes = {len(message.root), len(message.stream_id)}
+    if message.role not in _ROLES or not message.size or sizes != {HASH_SIZE_BYTES}:
+        raise ReceiptRefusedError("a receipt has a stream, a role, a size and a root")
     if (
         len(message.cosignature) > LINE_LENGTH_MAX
         or len(message.cosignature_mldsa) > MLDSA_LINE_LENGTH_MAX
@@ -130,6 +128,8 @@ def parse_freeze_list(
     if message.sender != sender or message.federation != federation:
         raise FreezeListRefusedError("a freeze list names another sender or federation")
     stream_ids = tuple(head.stream_id for head in message.streams)
+    if any(len(each) != HASH_SIZE_BYTES for each in stream_ids):
+        raise FreezeListRefusedError("a stream id has 32 bytes")
     if len(stream_ids) > FREEZE_STREAMS_MAX or list(stream_ids) != sorted(set(stream_ids)):
         raise FreezeListRefusedError("a freeze list is sorted by stream and names each once")
     try:
