@@ -6,6 +6,7 @@ import pytest
 
 from mithaq.node.config import CaseFiles
 from mithaq.node.local.access import Role
+from mithaq.node.local.confirming import officer_reference
 from mithaq.node.records.model import ParsedRecord, parse_record
 from mithaq.service.errors import RemoteError
 from mithaq.store.audit_entry import Operation
@@ -56,7 +57,10 @@ async def test_a_confirmed_match_becomes_a_report_to_the_issuer_alone(house: Hou
     assert report.outcome == record_pb2.ACTION_OUTCOME_TAKEN
     assert report.case_reference == grounds().case_reference
     assert parse_record(shown.record.SerializeToString(deterministic=True)).raw
-    assert "officer" not in report.officer_reference
+    assert house.running is not None
+    key = house.running.desk.terms_key
+    assert report.officer_reference == officer_reference(key, "officer")
+    assert officer_reference(key, "officer") != officer_reference(bytes(32), "officer")
 
 
 async def test_the_report_names_the_log_entry_that_was_matched(house: House) -> None:

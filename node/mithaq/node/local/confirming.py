@@ -5,6 +5,7 @@ alone; match, hit and report are one act of the outbox. The rule: a match is set
 once, by one person (LED Art. 11, DOMAIN 4 T17).
 """
 
+import hmac
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ _ACTED: Final = frozenset({"taken", "partly"})
 CONFIRMED: Final = "confirmed"
 REJECTED: Final = "rejected"
 LISTED_MAX: Final = 1000
+_OFFICER_LABEL: Final = b"mithaq/officer-reference/v1\x00"
 
 
 class MatchMissingError(MithaqError):
@@ -285,6 +287,11 @@ def _matches(alert_id: str) -> Any:  # noqa: ANN401 - a statement of the joined 
     return wanted.where(RECORD.c.alert_id == alert_id) if alert_id else wanted
 
 
+def officer_reference(key: bytes, user: str) -> str:
+    """Return a code for a user that this agency can resolve and nobody else can."""
+    return hmac.digest(key, _OFFICER_LABEL + user.encode(), "sha256").hex()[:16]
+
+
 def _report(
     desk: Desk,
     caller: Caller,
@@ -306,7 +313,7 @@ def _report(
                 place=subject_pb2.Place(city=request.place),
                 outcome=OUTCOMES[request.action_taken],
                 outcome_note=request.note,
-                officer_reference=caller.tls_fingerprint.hex()[:16],
+                officer_reference=officer_reference(desk.terms_key, caller.user),
                 case_reference=request.grounds.case_reference,
                 handling=record_pb2.HANDLING_H0,
                 urgent=row.category in _URGENT,
