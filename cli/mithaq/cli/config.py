@@ -9,7 +9,6 @@ import click
 
 from mithaq.cli.errors import CliError
 from mithaq.cli.output import json_option, present_rows
-from mithaq.service.config import load
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -44,7 +43,7 @@ def _load(folder: Path) -> Loaded[Any]:
     if (folder / "registrar.toml").exists():
         from mithaq.registrar.config import RegistrarConfig
 
-        return load(RegistrarConfig, file=folder / "registrar.toml")
+        return RegistrarConfig.read(folder)
     if (folder / "hub.toml").exists():
         from mithaq.hub.work_folder import load_config
 

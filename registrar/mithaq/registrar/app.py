@@ -10,14 +10,13 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from mithaq.certs.errors import UnknownMemberError
-from mithaq.registrar.config import CONFIG_FILE, RegistrarConfig
+from mithaq.registrar.config import RegistrarConfig
 from mithaq.registrar.founding import OWNER, Places
 from mithaq.registrar.link import HubLink
 from mithaq.registrar.office import Office, utc_now
 from mithaq.registrar.trust_service import TrustService
 from mithaq.service import logging as log_lines
 from mithaq.service.channel import open_channel
-from mithaq.service.config import load
 from mithaq.service.errors import RemoteError
 from mithaq.service.health import HealthServer
 from mithaq.service.identity import LiveCalls, PeerUnknownError
@@ -44,7 +43,7 @@ HUB_LOST: Final = declare("hub not reached", "code")
 def run_registrar(folder: Path) -> int:
     """Run the registrar of a folder until it is asked to stop; return the exit code."""
     log_lines.configure("registrar")
-    config = load(RegistrarConfig, file=folder / CONFIG_FILE).value
+    config = RegistrarConfig.read(folder).value
     return run(lambda stop: serve(config, stop))
 
 

@@ -1,10 +1,11 @@
 """Settings of a registrar."""
 
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field
 
-from mithaq.service.config import Section
+from mithaq.service.config import Loaded, Section, load
 
 CONFIG_FILE = "registrar.toml"
 
@@ -27,3 +28,9 @@ class RegistrarConfig(Section):
     def database(self) -> str:
         """The database's URL."""
         return self.database_url or f"sqlite:///{self.directory / 'registrar.db'}"
+
+    @classmethod
+    def read(cls, folder: Path) -> Loaded[Self]:
+        """Return the settings of a work folder; raise ConfigError."""
+        # The folder is where the file lies: a work folder may be moved.
+        return load(cls, file=folder / CONFIG_FILE, flags={"directory": str(folder.absolute())})

@@ -153,7 +153,6 @@ def _registrar_identity(places: Places, authority: Authority, *, at: datetime) -
 def _settings(config: RegistrarConfig) -> str:
     return (
         f'federation = "{config.federation}"\n'
-        f'directory = "{config.directory}"\n'
         f'local_listen = "{config.local_listen}"\n'
         f"metrics_port = {config.metrics_port}\n"
         f"checkpoint_seconds = {config.checkpoint_seconds}\n"
