@@ -5,17 +5,15 @@ import gc
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from mithaq.certs.keystore import Keystore
 from mithaq.hub import setup
 from mithaq.hub.app import Hub, real_clock
 from mithaq.hub.config import HubConfig, HubIntervals, HubLimits
-from mithaq.hub.work_folder import COSIGNING_KEY, load_config
+from mithaq.hub.work_folder import load_config
 from mithaq.ledger.cosignature import Role
 from mithaq.service.channel import open_channel
 from mithaq.service.errors import from_rpc_error
@@ -255,11 +253,3 @@ def three_members(*, members: Sequence[str] = MEMBERS) -> Federation:
     federation.enrol(*members)
     federation.agree(agreement(*members))
     return federation
-
-
-def cosigning_key(config: HubConfig) -> Any:  # noqa: ANN401 - a signing pair
-    return Keystore(config.keys).load_pair(COSIGNING_KEY)
-
-
-def in_past(at: datetime) -> int:
-    return int(at.timestamp())

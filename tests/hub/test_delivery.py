@@ -12,7 +12,6 @@ from mithaq.hub.config import HubLimits
 from mithaq.ledger.cosignature import Role
 from mithaq.ledger.tree import Frontier
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
-from tests.federation import Federation
 from tests.hub.core import receipt_of
 from tests.hub.running import Publisher, Reader, RunningHub, prepare, running, three_members
 from tests.hub.test_receipts import freeze_list
@@ -67,15 +66,13 @@ async def test_no_body_is_sent_before_the_receipt_for_its_header(hub: RunningHub
     writer = stream(hub)
     writer.put(3)
     await publisher(hub).publish(writer)
-    first, size = writer.size, writer.size
     this = await reader(hub)
     headers = await this.answer("headers")
     assert headers.first_sequence == 0
     assert await this.silence() == []
     await this.sign(writer, Role.HELD)
     bodies = await this.answer("bodies")
-    assert (bodies.through_size, len(bodies.bodies)) == (size, 4)
-    assert first == size
+    assert (bodies.through_size, len(bodies.bodies)) == (writer.size, 4)
 
 
 async def test_a_reader_that_lies_about_where_it_stands_gets_no_body_without_a_receipt(
@@ -363,10 +360,7 @@ async def test_a_freeze_list_reaches_its_reader_now_or_when_it_comes(hub: Runnin
     await sender.publish(writer)
     await this.answer("headers")
 
-    class Members:
-        federation: Federation = hub.federation
-
-    message = freeze_list(Members, writer)  # type: ignore[arg-type]
+    message = freeze_list(hub.federation, writer)
     await sender.call.write(exchange_pb2.PublishRequest(freeze_list=message))
     assert await this.answer("freeze_list") == message
     late = await reader(hub)

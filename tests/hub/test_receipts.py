@@ -26,6 +26,7 @@ from mithaq.ledger.cosignature import Role, cosign_mldsa, cosigner_name
 from mithaq.ledger.errors import SignatureInvalidError, SignatureMissingError
 from mithaq.ledger.stream import StreamState
 from mithaq.v1 import exchange_pb2
+from tests.federation import Federation
 from tests.hub.core import LOG, Core, receipt_of
 from tests.streams import StreamWriter
 
@@ -192,9 +193,9 @@ def test_a_receipt_with_a_spoilt_ml_dsa_line_is_not_taken(core: Core, writer: St
 # --- what readers refuse -------------------------------------------------------------
 
 
-def refusing(core: Core, writer: StreamWriter, *sequences: int) -> exchange_pb2.Receipt:
+def refusing(federation: Federation, writer: StreamWriter, *sequences: int) -> exchange_pb2.Receipt:
     """Return an opened receipt with a signed list of refusals."""
-    message = receipt_of(core.federation, READER, writer, Role.OPENED)
+    message = receipt_of(federation, READER, writer, Role.OPENED)
     refusals = exchange_pb2.RefusalList(
         stream_id=writer.stream_id,
         signer=READER,
@@ -203,14 +204,14 @@ def refusing(core: Core, writer: StreamWriter, *sequences: int) -> exchange_pb2.
             for each in sequences
         ],
     )
-    refusals.signature = core.federation.agencies[READER].opened.sign(signed_bytes(refusals))
+    refusals.signature = federation.agencies[READER].opened.sign(signed_bytes(refusals))
     message.refusals.append(refusals)
     return message
 
 
 def test_a_readers_refusals_are_kept_once_for_the_sender(core: Core, writer: StreamWriter) -> None:
     core.sign(READER, writer, Role.HELD)
-    message = refusing(core, writer, 2, 4)
+    message = refusing(core.federation, writer, 2, 4)
     assert take(core, message) == Taken()
     assert take(core, message) == Taken()
     lists = core.database.read_sync(lambda each: reader_refusals(each, log_no=LOG))
@@ -224,7 +225,9 @@ def test_a_faulty_list_of_refusals_is_not_taken(
     core: Core, writer: StreamWriter, fault: str
 ) -> None:
     core.sign(READER, writer, Role.HELD)
-    message = refusing(core, writer, *{"order": (4, 2), "beyond": (6,)}.get(fault, (2, 4)))
+    message = refusing(
+        core.federation, writer, *{"order": (4, 2), "beyond": (6,)}.get(fault, (2, 4))
+    )
     if fault == "signature":
         message.refusals[0].refusals[0].reason = "OTHER"
     if fault == "signer":
@@ -237,10 +240,14 @@ def test_a_faulty_list_of_refusals_is_not_taken(
 
 
 def freeze_list(
-    core: Core, writer: StreamWriter, *, at: datetime | None = None, reader: str = READER
+    federation: Federation,
+    writer: StreamWriter,
+    *,
+    at: datetime | None = None,
+    reader: str = READER,
 ) -> exchange_pb2.FreezeList:
     message = exchange_pb2.FreezeList(
-        federation=core.federation.name,
+        federation=federation.name,
         sender=SENDER,
         reader=reader,
         at=int((at or datetime.now(UTC)).timestamp()),
@@ -250,7 +257,7 @@ def freeze_list(
             )
         ],
     )
-    log = core.federation.agencies[SENDER].log
+    log = federation.agencies[SENDER].log
     signature = log.sign(freeze_list_bytes(message))
     message.signature_ed25519, message.signature_mldsa = signature.ed25519, signature.mldsa44
     return message
@@ -263,8 +270,8 @@ def hand_in(core: Core, message: exchange_pb2.FreezeList) -> Outcome:
 
 def test_the_newest_freeze_list_for_a_reader_is_kept(core: Core, writer: StreamWriter) -> None:
     now = datetime.now(UTC)
-    older = freeze_list(core, writer, at=now - timedelta(seconds=60))
-    newer = freeze_list(core, writer, at=now)
+    older = freeze_list(core.federation, writer, at=now - timedelta(seconds=60))
+    newer = freeze_list(core.federation, writer, at=now)
     assert hand_in(core, older) == Taken()
     assert hand_in(core, newer) == Taken()
     assert isinstance(hand_in(core, older), FreezeListRefusedError)
@@ -274,7 +281,7 @@ def test_the_newest_freeze_list_for_a_reader_is_kept(core: Core, writer: StreamW
 
 def test_a_freeze_list_without_both_signatures_is_refused(core: Core, writer: StreamWriter) -> None:
     for name, size in (("signature_ed25519", 64), ("signature_mldsa", 2420)):
-        message = freeze_list(core, writer)
+        message = freeze_list(core.federation, writer)
         setattr(message, name, bytes(size))
         assert isinstance(hand_in(core, message), SignatureInvalidError)
 
@@ -284,18 +291,20 @@ def test_a_freeze_list_dated_ahead_of_what_clocks_may_differ_is_refused(
 ) -> None:
     core.now = datetime.now(UTC).replace(microsecond=0)
     limit = core.federation.registry.policy.clock_skew_limit
-    at_limit = freeze_list(core, writer, at=core.now + limit)
-    beyond = freeze_list(core, writer, at=core.now + limit + timedelta(seconds=1))
+    at_limit = freeze_list(core.federation, writer, at=core.now + limit)
+    beyond = freeze_list(core.federation, writer, at=core.now + limit + timedelta(seconds=1))
     assert isinstance(hand_in(core, beyond), FreezeListRefusedError)
     assert hand_in(core, at_limit) == Taken()
 
 
 def test_a_freeze_list_for_nobody_is_refused(core: Core, writer: StreamWriter) -> None:
-    assert isinstance(hand_in(core, freeze_list(core, writer, reader="xx-nobody")), Exception)
+    assert isinstance(
+        hand_in(core, freeze_list(core.federation, writer, reader="xx-nobody")), Exception
+    )
 
 
 def test_a_freeze_list_in_anothers_name_ends_the_call(core: Core, writer: StreamWriter) -> None:
-    message = freeze_list(core, writer)
+    message = freeze_list(core.federation, writer)
     with pytest.raises(FreezeListRefusedError):
         parse_freeze_list(message, sender=OTHER, federation=core.federation.name)
     with pytest.raises(FreezeListRefusedError):

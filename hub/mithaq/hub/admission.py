@@ -79,23 +79,18 @@ def check_registry_size(terms: Terms, registry: Registry) -> None:
 
 
 def check_opening(
-    terms: Terms, *, sender: str, registry: Registry, root_at: bytes, at: datetime
+    terms: Terms, opening: Opening, *, sender: str, registry: Registry, at: datetime
 ) -> None:
     """Check an OPEN entry: the one kind that is refused outright (PROTOCOL 3.1, 5.2).
-
-    `root_at` is the root of our own registry at the size that the entry names.
 
     Raises:
         OpeningRefusedError: another federation or sender, another registry, an agreement that
             isn't in force between these members, or an audience that no plan of it has.
 
     """
-    opening = terms.opening
-    if opening is None:
-        raise OpeningRefusedError("a stream begins with OPEN")
     if opening.federation != registry.federation or opening.sender != sender:
         raise OpeningRefusedError("an OPEN names another federation or another sender")
-    if opening.registry_root != root_at:
+    if opening.registry_root != registry.root_at(terms.registry_size):
         raise OpeningRefusedError("an OPEN names another registry root than ours at its size")
     reason = _standing(
         {sender, *opening.audience}, opening, registry=registry, since=terms.registry_size

@@ -30,7 +30,7 @@ from mithaq.ledger.errors import ForkError, SequenceGapError
 from mithaq.ledger.kinds import EntryKind
 from mithaq.ledger.run import Numbers
 from mithaq.ledger.stream import KindAt, Run, Slot, StreamState, trim_overlap
-from mithaq.ledger.terms import Terms, parse_terms
+from mithaq.ledger.terms import Opening, Terms, parse_terms
 from mithaq.ledger.tree import leaf_hash
 
 
@@ -45,7 +45,7 @@ class StreamLog:
 class Bench(Protocol):
     """Who judges: registry, agreement, quota and clock of this transaction."""
 
-    def check_opening(self, terms: Terms, *, sender: str) -> None:
+    def check_opening(self, terms: Terms, opening: Opening, *, sender: str) -> None:
         """Raise OpeningRefusedError unless this stream may be opened."""
         ...
 
@@ -114,19 +114,17 @@ class Appended:
     gains: Gains
 
 
-def append_batch(
-    batch: PublishedBatch, held: HeldStream | None, *, log: StreamLog, bench: Bench
+def continue_stream(
+    batch: PublishedBatch, held: HeldStream, *, log: StreamLog, bench: Bench
 ) -> Appended | None:
     """Return what a batch adds to a stream; None where all of it is there already.
 
     Raises:
         LedgerError: entries or signatures break a rule.
         HubError: a gap, a fork, another's stream, a root that isn't signed, a body that isn't
-            named, an OPEN that is refused, or a registry that the hub doesn't have yet.
+            named, or a registry that the hub doesn't have yet.
 
     """
-    if held is None:
-        return _open(batch, bench=bench)
     if held.sender != batch.sender:
         raise StreamTakenError(f"{batch.sender} writes to a stream of {held.sender}")
     fresh = batch.runs
@@ -152,7 +150,14 @@ def _new_part(batch: PublishedBatch, size: int, *, log: StreamLog) -> tuple[Run,
         raise StreamForkError(str(fault)) from fault
 
 
-def _open(batch: PublishedBatch, *, bench: Bench) -> Appended:
+def open_stream(batch: PublishedBatch, *, bench: Bench) -> Appended:
+    """Return what a batch that begins a stream adds; raises as ``continue_stream`` does.
+
+    Raises:
+        StreamUnknownError: it doesn't begin with the OPEN entry of the stream that it names.
+        OpeningRefusedError: the stream may not be opened.
+
+    """
     first, *rest = batch.runs
     if batch.first_sequence or len(first) != 1:
         raise StreamUnknownError("a batch continues a stream that was never opened")
@@ -163,7 +168,7 @@ def _open(batch: PublishedBatch, *, bench: Bench) -> Appended:
     admission = state.admit_all(rest, kind_at=_only_open)
     signed = _signed(batch, admission.state, bench=bench)
     opening = parse_terms(first.terms_bytes)
-    bench.check_opening(opening, sender=batch.sender)
+    bench.check_opening(opening, state.opening, sender=batch.sender)
     # The store numbers a log when it is created, which is after all checks.
     unnumbered = HeldStream(0, state)
     gains, stream = _gather(

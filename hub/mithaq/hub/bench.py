@@ -15,12 +15,11 @@ from mithaq.certs.registry import Registry
 from mithaq.hub.admission import check_opening, check_registry_size, judge
 from mithaq.hub.batch import PublishedBatch
 from mithaq.hub.directory import HeldStream
-from mithaq.hub.errors import OpeningRefusedError
 from mithaq.hub.tables import QUOTA
 from mithaq.hub.upsert import insert_into, replacing
 from mithaq.ledger.checkpoint import SignedCheckpoint, open_checkpoint
 from mithaq.ledger.kinds import EntryKind, StreamRole
-from mithaq.ledger.terms import Terms
+from mithaq.ledger.terms import Opening, Terms
 
 DAYS_KEPT = 7
 _DAY_S = 86_400
@@ -91,13 +90,10 @@ class RegistryBench:
         self.at = at
         self._quotas = quotas
 
-    def check_opening(self, terms: Terms, *, sender: str) -> None:
+    def check_opening(self, terms: Terms, opening: Opening, *, sender: str) -> None:
         """Raise OpeningRefusedError unless this stream may be opened."""
         check_registry_size(terms, self.registry)
-        root = self.registry.root_at(terms.registry_size)
-        if root is None:
-            raise OpeningRefusedError("an OPEN names a registry size that never was")
-        check_opening(terms, sender=sender, registry=self.registry, root_at=root, at=self.at)
+        check_opening(terms, opening, sender=sender, registry=self.registry, at=self.at)
 
     def check_registry(self, terms: Terms) -> None:
         """Raise RegistryBehindError if the sender has seen more of the registry than we have."""
@@ -140,10 +136,8 @@ class RegistryBench:
         agreement = self.registry.agreement(agreement_id).in_force(at=self.at)
         quotas = {clause.id: clause.quota_per_day for clause in agreement.clauses}
         granting = [clause_id for clause_id in clause_ids if clause_id in quotas]
-        if not granting:
-            return len(sequences)
         # A clause without a quota permits without counting.
-        if any(not quotas[clause_id] for clause_id in granting):
+        if not all(quotas[clause_id] for clause_id in granting):
             return len(sequences)
         roomiest = max(
             granting,

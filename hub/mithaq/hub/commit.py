@@ -18,7 +18,13 @@ import sqlalchemy as sa
 from mithaq.certs.errors import TrustError
 from mithaq.certs.keys import SigningPair
 from mithaq.certs.registry import Registry
-from mithaq.hub.append import Appended, StreamLog, append_batch, check_size
+from mithaq.hub.append import (
+    Appended,
+    StreamLog,
+    check_size,
+    continue_stream,
+    open_stream,
+)
 from mithaq.hub.batch import PublishedBatch
 from mithaq.hub.bench import QuotaBook, RegistryBench
 from mithaq.hub.committer import Accepted, Committed, Outcome, Taken, Work
@@ -47,7 +53,6 @@ from mithaq.store.log_store import (
     leaf_hashes_at,
 )
 
-NOTHING_LOGGED = -1
 CLOCK_SKEW = "`checkpoint` is signed for an instant that lies ahead of when it came."
 _INSERT_BATCH = sa.insert(BATCH)
 
@@ -165,14 +170,14 @@ class Transaction:
         held = self.find(batch.stream_id)
         if held is None:
             self._check_room(batch.sender)
-        log_no = NOTHING_LOGGED if held is None else held.log_no
+            return self._append(batch, None, open_stream(batch, bench=self._bench))
         log = StreamLog(
-            partial(leaf_hashes_at, self._connection, log_no), kind_at(self._connection, log_no)
+            partial(leaf_hashes_at, self._connection, held.log_no),
+            kind_at(self._connection, held.log_no),
         )
-        appended = append_batch(batch, held, log=log, bench=self._bench)
+        appended = continue_stream(batch, held, log=log, bench=self._bench)
         if appended is None:
             return self._repeated(batch, held)
-        self._check_clock(batch.sender, appended)
         return self._append(batch, held, appended)
 
     def _check_clock(self, sender: str, appended: Appended) -> None:
@@ -198,6 +203,7 @@ class Transaction:
         self, batch: PublishedBatch, held: HeldStream | None, appended: Appended
     ) -> Accepted:
         stream = appended.stream
+        self._check_clock(batch.sender, appended)
         if held is None:
             stream = replace(stream, log_no=create_log(self._connection, stream.state.origin))
             self._staging.open_stream(stream.log_no, stream.state, at=self._now_s)
@@ -260,10 +266,8 @@ class Transaction:
             refused=tuple(appended.gains.refusals),
         )
 
-    def _repeated(self, batch: PublishedBatch, held: HeldStream | None) -> Accepted:
+    def _repeated(self, batch: PublishedBatch, held: HeldStream) -> Accepted:
         """Answer a batch that is there already with the acceptance of its size (PROTOCOL 1.6)."""
-        if held is None:
-            raise OpeningRefusedError("nothing to repeat")
         signed = self._bench.open_note(batch, origin=held.state.origin).checkpoint
         check_size(signed, batch)
         tiles = StoredTiles(self._connection, held.log_no)

@@ -84,12 +84,6 @@ class Delivery:
         for stream in directory.read_by(self._reader):
             self._take_turn(stream.log_no)
 
-    async def run(self) -> None:
-        """Deliver for ever; to be cancelled when the connection ends."""
-        while True:
-            await self._listener.news.wait()
-            await self.deliver_all()
-
     async def deliver_all(self) -> None:
         """Deliver until nothing more may go out now."""
         while True:

@@ -113,6 +113,9 @@ class RegistryRelay:
         fitting = _fitting(leaves)
         if first_index + len(fitting) < size or checkpoint is None:
             return RegistryPiece(first_index, fitting)
+        if checkpoint.checkpoint.size != size:
+            # The registry grew in the writer's thread while we looked; news follows.
+            return RegistryPiece(first_index, fitting)
         return RegistryPiece(first_index, fitting, checkpoint.note_bytes, self._cosignature)
 
     def _extend(
