@@ -208,7 +208,7 @@ class _After:
         write_evidence(self.evidence, committed.evidence)
         if self.hub is not None:
             self.hub.erased = self.hub.erased or committed.erased
-            self.hub.changed.ring()
+            self.hub.changed.set()
 
 
 def run_hub(folder: Path) -> int:

@@ -26,7 +26,6 @@ from mithaq.hub.errors import CallerRefusedError, RegistryBehindError
 from mithaq.hub.evidence import Evidence, store_evidence, write_evidence
 from mithaq.hub.journal import Journal
 from mithaq.hub.metrics import HubMetrics
-from mithaq.hub.news import News
 from mithaq.hub.relay import RegistryRelay
 from mithaq.hub.work_folder import keep_roots
 from mithaq.ledger.kinds import StreamRole
@@ -60,8 +59,8 @@ class HubContext:
     keys: SigningPair = field(repr=False)
     # Senders whose oldest waiting body is older than the limit; set by the sweeper.
     overdue_senders: set[str] = field(default_factory=set[str])
-    # Rung after every transaction of ours: what other replicas want to hear of.
-    changed: News = field(default_factory=News)
+    # Set after every transaction of ours: what other replicas want to hear of.
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     # Whether bodies were erased that the write-ahead log may still hold.
     erased: bool = False
     # Members that follow the registry now.

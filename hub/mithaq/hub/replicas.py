@@ -185,6 +185,8 @@ class Replication:
     async def _listen(self) -> None:
         async def listen(connection: "psycopg.AsyncConnection[tuple[object, ...]]") -> None:
             await connection.execute(f"LISTEN {CHANNEL}")
+            # What happened before it listened made no sound.
+            self._hint.set()
             async for _ in connection.notifies():
                 self._hint.set()
 
@@ -193,9 +195,11 @@ class Replication:
     async def _announce(self) -> None:
         async def announce(connection: "psycopg.AsyncConnection[tuple[object, ...]]") -> None:
             while True:
-                await self.hub.changed.wait()
                 # After the transaction, never in it: there it would take a global lock (LIMITS).
+                # At once, too, for what was committed before there was a connection.
                 await connection.execute(f"NOTIFY {CHANNEL}")
+                await self.hub.changed.wait()
+                self.hub.changed.clear()
                 await asyncio.sleep(HINT_PAUSE_S)
 
         await self._connected(announce)
