@@ -119,6 +119,6 @@ def record_texts(record: ParsedRecord) -> list[str]:
 def check_quiet(stage: Stage) -> None:
     """Raise CheckFailedError where a node does not answer, or has an alarm."""
     statuses = stage.statuses()
-    check_alarms(statuses)
+    check_alarms(stage, statuses)
     if silent := stage.members.keys() - statuses.keys():
         raise CheckFailedError(f"{', '.join(sorted(silent))} do not answer")

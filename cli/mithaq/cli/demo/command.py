@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mithaq.cli.demo.cast import NODES_MAX, NODES_MIN
 from mithaq.cli.demo.play import ACTS, Options, new_stage, play
-from mithaq.cli.demo.result import Result, print_members, print_next, print_parts
+from mithaq.cli.demo.result import print_members, print_next, print_parts
 from mithaq.cli.errors import EXIT_VERIFICATION, CliError
 from mithaq.cli.output import json_option, print_json
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from types import FrameType
 
+    from mithaq.cli.demo.result import Result
     from mithaq.cli.demo.stage import Stage
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -68,7 +69,8 @@ def demo(
     work = (folder or Path(tempfile.mkdtemp(prefix="mithaq-demo-"))).resolve()
     _check_empty(work)
     stage = new_stage(Options(work, records, nodes, hub_database))
-    exit_code = perform(stage, list_file=list_file, keep=keep, as_json=as_json)
+    with _stopped_at_the_end(stage, keep=keep):
+        exit_code = perform(stage, list_file=list_file, keep=keep, as_json=as_json)
     if folder is None and not keep and exit_code == 0:
         shutil.rmtree(work)
     else:
@@ -85,24 +87,13 @@ def perform(
     between: Callable[[str, Stage], None] = lambda _act, _stage: None,
     acts: Sequence[str] = tuple(ACTS),
 ) -> int:
-    """Play acts on a stage, print what came out, and return the exit code.
-
-    Every process is stopped, however it ends, unless it is to be kept and all is well.
-    """
-    result = Result()
-    with _interruptible(stage):
-        try:
-            result = _play(stage, list_file, between=between, acts=acts)
-            if not as_json and result.ok:
-                print_members(stage, result)
-                print_next(stage, kept=keep)
-            if keep and result.ok:
-                print_parts(stage)
-        finally:
-            if not (keep and result.ok):
-                stage.stop()
+    """Play acts on a stage, print what came out, and return the exit code."""
+    result = _play(stage, list_file, between=between, acts=acts)
     if as_json:
         print_json("demo", result.as_json())
+    elif result.ok:
+        print_members(stage, result)
+        print_next(stage, kept=keep)
     return 0 if result.ok else EXIT_VERIFICATION
 
 
@@ -117,17 +108,26 @@ def _check_empty(work: Path) -> None:
 
 
 @contextmanager
-def _interruptible(stage: Stage) -> Generator[None]:
-    """Take Ctrl-C and its like as the wish to stop; while things are stopping, ignore them."""
+def _stopped_at_the_end(stage: Stage, *, keep: bool) -> Generator[None]:
+    """Stop all processes, however it ends; with `keep` leave them unless something was raised.
+
+    Ctrl-C and its like are the wish to stop, and are ignored while things are stopping.
+    """
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
         if not stage.is_closed:
             raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupted) for number in INTERRUPTS}
+    kept = False
     try:
         yield
+        kept = keep
+        if kept:
+            print_parts(stage)
     finally:
+        if not kept:
+            stage.stop()
         for number, handler in before.items():
             signal.signal(number, handler)
 

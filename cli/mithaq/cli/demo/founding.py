@@ -138,9 +138,7 @@ async def _joined(stage: Stage, requests: Sequence[JoinRequest], *, wait: bool) 
         async with room:
             await join(request, passphrase=passphrase, wait=wait)
 
-    async with asyncio.TaskGroup() as group:
-        for request in requests:
-            group.create_task(one(request))
+    await asyncio.gather(*map(one, requests))
 
 
 def _add_users(stage: Stage, member: Member) -> None:

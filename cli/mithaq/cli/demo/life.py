@@ -53,9 +53,9 @@ def hit(stage: Stage, say: Say) -> str:
         "matches"
     ]
     if [match["alert_id"] for match in found] != [alert.alert_id]:
-        raise CheckFailedError("the look-up of a passport did not find its alert alone")
+        raise CheckFailedError("the look-up of a document did not find its alert alone")
     action = found[0]["action_to_be_taken"]
-    say(f"an officer at {READER} looks up a passport (case {CASE}) and reads: {action}")
+    say(f"an officer at {READER} looks up {_kind(alert)} (case {CASE}) and reads: {action}")
     answer = stage.command_as(
         READER, OFFICER, "hit", "confirm", str(found[0]["match_id"]), "--action", "taken",
         "--place", "Ferry terminal", *GROUNDS,
@@ -75,12 +75,7 @@ def _with_document(stage: Stage) -> ParsedRecord:
     known = [each for each in stage.issued.alerts[ISSUER] if document_of(each)]
     if not known:
         raise CheckFailedError("no alert with a document number was issued")
-    stolen = [
-        each
-        for each in known
-        if each.alert.HasField("travel_document")
-        and each.alert.travel_document.status == DOCUMENT_STATUS_STOLEN
-    ]
+    stolen = [each for each in known if _is_stolen(each)]
     return (stolen or known)[0]
 
 
@@ -90,6 +85,19 @@ def document_of(record: ParsedRecord) -> str:
     if alert.HasField("travel_document"):
         return alert.travel_document.number
     return next((each.number for each in alert.person.documents if each.number), "")
+
+
+def _kind(record: ParsedRecord) -> str:
+    if not record.alert.HasField("travel_document"):
+        return "a listed person's document"
+    return "a stolen passport" if _is_stolen(record) else "a lost passport"
+
+
+def _is_stolen(record: ParsedRecord) -> bool:
+    alert = record.alert
+    return (
+        alert.HasField("travel_document") and alert.travel_document.status == DOCUMENT_STATUS_STOLEN
+    )
 
 
 def _hits(stage: Stage, alert_id: str) -> list[dict[str, Any]]:

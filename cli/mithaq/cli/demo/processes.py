@@ -153,7 +153,10 @@ class Process:
         if not self.log_file.exists():
             return ""
         lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
-        return " | ".join(lines[-3:])[-600:]
+        # A part that can't run says so with a code; what its libraries add follows.
+        coded = [at for at, line in enumerate(lines) if line.startswith("error[")]
+        said = lines[coded[-1] :][:3] if coded else lines[-3:]
+        return " | ".join(line.strip() for line in said)[-600:]
 
 
 def stop_together(processes: Iterable[Process]) -> None:

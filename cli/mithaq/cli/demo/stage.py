@@ -87,6 +87,10 @@ class Stage:
     deadlines: dict[str, timedelta] = field(default_factory=dict[str, "timedelta"])
     ports: list[int] = field(default_factory=list[int])
     issued: Issued = field(default_factory=Issued)
+    # Member, name and subject of alarms that were there before.
+    known_alarms: set[tuple[str, str, str]] = field(
+        default_factory=set[tuple[str, str, str]], init=False
+    )
     members: dict[str, Member] = field(init=False)
     registrar: Process = field(init=False)
     hub: Process = field(init=False)

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mithaq.cli.demo.stage import Stage, Statuses
 
@@ -48,7 +48,7 @@ def wait_until(
     deadline = time.monotonic() + seconds
     while True:
         statuses = stage.statuses()
-        check_alarms(statuses)
+        check_alarms(stage, statuses)
         if holds(statuses):
             return statuses
         if time.monotonic() > deadline:
@@ -56,10 +56,20 @@ def wait_until(
         time.sleep(POLL_SECONDS + POLL_SECONDS_PER_NODE * len(stage.members))
 
 
-def check_alarms(statuses: Statuses) -> None:
+def check_alarms(stage: Stage, statuses: Statuses) -> None:
     """Raise CheckFailedError where a node has raised an alarm that nobody provoked."""
+    for name, alarm, subject in _alarms(statuses):
+        if alarm not in EXPECTED_ALARMS and (name, alarm, subject) not in stage.known_alarms:
+            raise CheckFailedError(f"raised by {name} ({subject})", alarm=alarm)
+
+
+def note_alarms(stage: Stage) -> None:
+    """Take the alarms that stand on a stage as known: what is played next did not raise them."""
+    stage.known_alarms.update(_alarms(stage.statuses()))
+
+
+def _alarms(statuses: Statuses) -> Iterator[tuple[str, str, str]]:
     for name, status in statuses.items():
         # Newest first; the first that was raised is what it began with.
         for row in reversed(status.alarms):
-            if row.name not in EXPECTED_ALARMS:
-                raise CheckFailedError(f"raised by {name} ({row.subject})", alarm=row.name)
+            yield name, row.name, row.subject
