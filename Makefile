@@ -79,10 +79,10 @@ protos-check: venv ## the committed code is what the protos generate
 
 .PHONY: test coverage
 test: venv ## all tests, in random order
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup
+	$(BIN)/pytest -n $(TEST_PROCESSES)
 
 coverage: venv ## all tests with branch coverage
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup --cov --cov-report=term
+	$(BIN)/pytest -n $(TEST_PROCESSES) --cov --cov-report=term
 
 # --- running ----------------------------------------------------------------------
 

@@ -22,7 +22,9 @@ from mithaq.cli.demo.stage import Issued, Stage
 from mithaq.cli.demo.watching import note_alarms
 
 Between = Callable[[str, Stage], None]
-RECORDS = 30
+RECORDS = 40
+# With two states beside the issuer: what goes to states goes to two readers.
+NODES = 4
 # Short enough that a test sees them missed, long enough for a node that was killed.
 DELIVERY = timedelta(seconds=20)
 # Missed before that, so that each can be told from the other.
@@ -43,7 +45,7 @@ class Performance:
 @pytest.fixture(scope="session")
 def performance(tmp_path_factory: pytest.TempPathFactory) -> Performance:
     folder = tmp_path_factory.mktemp("demo")
-    stage = new_stage(Options(folder / "stage", records=RECORDS))
+    stage = new_stage(Options(folder / "stage", records=RECORDS, nodes=NODES))
     stage.folder.mkdir(mode=0o700)
     stage.deadlines |= {"delivery_receipt": DELIVERY, "erasure_receipt": ERASURE}
     kept: list[Issued] = []
@@ -64,9 +66,13 @@ def copy_running(source: Path, target: Path) -> None:
     """Copy work folders while their processes run: databases as they stand committed."""
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.db", "*.db-*", "*.db.lock"))
     for path in source.rglob("*.db"):
-        copy = target / path.relative_to(source)
-        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
-            old.backup(new)
+        copy_database(path, target / path.relative_to(source))
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database that another process uses."""
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
 
 
 @pytest.fixture(scope="session")
@@ -88,10 +94,13 @@ def stage(running: Stage) -> Iterator[Stage]:
     note_alarms(running)
     wait_receipts(running)
     # What a test has changed or withdrawn is nothing to begin the next one with.
-    rows = running.command_as(ISSUER, "officer", "alert", "list", "--status", "live")["alerts"]
-    untouched = {row["alert_id"] for row in rows if row["version"] == 1}
     alerts = running.issued.alerts
-    alerts[ISSUER] = [each for each in alerts[ISSUER] if each.alert_id in untouched]
+    alerts[ISSUER] = [each for each in alerts[ISSUER] if is_untouched(running, each.alert_id)]
+
+
+def is_untouched(stage: Stage, alert_id: str) -> bool:
+    steps = stage.command_as(ISSUER, "officer", "alert", "trace", alert_id)["steps"]
+    return all(row["version"] == 1 and row["step"] != "withdrawn" for row in steps)
 
 
 def _nothing(_act: str, _stage: Stage) -> None:

@@ -51,10 +51,10 @@ def flipped_when_it_waits(stage: Stage, reader: str) -> Generator[None]:
         yield
     finally:
         saboteur.join(WAIT_SECONDS_MAX)
+        # A stream that failed is asked for anew on the next connection, by each reader.
+        stage.hub.kill()
         write_body(database, *flipped[0])
-        # A stream that failed is asked for anew on the next connection.
-        process.kill()
-        stage.start(process)
+        stage.start(stage.hub)
 
 
 def flip_middle(body: bytes) -> bytes:

@@ -5,8 +5,8 @@ import pytest
 from mithaq.cli.demo.checks import record_texts
 from mithaq.cli.demo.stage import Stage
 from mithaq.cli.errors import EXIT_VERIFICATION
-from tests.demo.conftest import performed
-from tests.demo.sabotage import (
+from tests.demo.played.conftest import performed
+from tests.demo.played.sabotage import (
     erasing_prevented,
     flipped_when_it_waits,
     leaf_changed,
@@ -15,7 +15,7 @@ from tests.demo.sabotage import (
 )
 
 # All on one federation, which is founded once for each process of the test run.
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 READER = "int-iom"
 STATE = "tn-dgsn"
 
