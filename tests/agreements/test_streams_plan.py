@@ -7,9 +7,16 @@ from mithaq.agreements.draft import draft
 from mithaq.agreements.errors import PartyUnknownError
 from mithaq.agreements.reason import Reason
 from mithaq.agreements.status import ACTIVE
-from mithaq.agreements.streams import StreamPlan, audience_for, streams_for, streams_of
+from mithaq.agreements.streams import (
+    StreamPlan,
+    audience_for,
+    streams_for,
+    streams_from,
+    streams_of,
+)
 from mithaq.agreements.terms import Agreement
 from mithaq.agreements.vocabulary import Purpose, RecordField, StreamRole
+from mithaq.cli.demo.cast import cast
 from tests.agreements.samples import (
     BEGIN,
     EGYPT,
@@ -50,23 +57,36 @@ def test_a_sender_has_a_stream_for_each_set_of_recipients_that_its_clauses_give(
     assert audiences(agreement, TUNISIA, StreamRole.DISCLOSURE) == set()
 
 
-def test_streams_without_one_state_stand_ready_before_anybody_is_shielded_from_it() -> None:
-    members = ["eg-moi", "tn-dgsn", "fr-pn", "de-bka"]
-    agreement = draft("a.b", members, agreement_id="four", effective_from=BEGIN, expires_at=END)
-    planned = audiences(agreement, "eg-moi", StreamRole.DISCLOSURE)
-    assert ("de-bka", "fr-pn", "tn-dgsn") in planned
-    for shielded in ("de-bka", "fr-pn", "tn-dgsn"):
-        rest = tuple(member for member in ("de-bka", "fr-pn", "tn-dgsn") if member != shielded)
-        assert rest in planned
-        assert (shielded,) in planned
-    assert len(planned) == 7
+@pytest.mark.parametrize("count", range(2, 33))
+def test_all_but_any_one_are_reached_in_few_streams_that_stand_ready(count: int) -> None:
+    members = [role.member for role in cast(32) if role.is_state][:count]
+    agreement = draft("a.b", members, agreement_id="many", effective_from=BEGIN, expires_at=END)
+    recipients = [member for member in members if member != EGYPT]
+    for shielded in recipients:
+        rest = [member for member in recipients if member != shielded]
+        chosen = streams_for(agreement, sender=EGYPT, recipients=rest)
+        assert sorted(member for plan in chosen for member in plan.audience) == sorted(rest)
+        # Half, quarter, eighth, …
+        assert len(chosen) <= (len(recipients) - 1).bit_length()
 
 
-def test_an_organisation_has_no_persons_so_no_stream_leaves_it_out_for_that() -> None:
-    members = ["eg-moi", "int-a", "int-b", "int-c"]
-    agreement = draft("a.b", members, agreement_id="four", effective_from=BEGIN, expires_at=END)
+def test_what_32_parties_must_sign_for_stays_far_below_a_stream_for_each_exclusion() -> None:
+    members = [role.member for role in cast(32)]
+    agreement = draft("a.b", members, agreement_id="many", effective_from=BEGIN, expires_at=END)
+    plans = streams_of(agreement)
+    # All but one, for each sender and each one, would be 27,000 of these by itself.
+    assert sum(len(plan.audience) for plan in plans) < 8_000
+    assert len(plans) < 3_000
+
+
+def test_those_who_are_given_the_same_are_halved_down_to_each_alone() -> None:
+    members = ["eg-moi", "fr-pn", "int-a", "int-b", "int-c"]
+    agreement = draft("a.b", members, agreement_id="five", effective_from=BEGIN, expires_at=END)
     assert audiences(agreement, "eg-moi", StreamRole.DISCLOSURE) == {
+        ("fr-pn", "int-a", "int-b", "int-c"),
         ("int-a", "int-b", "int-c"),
+        ("int-a", "int-b"),
+        ("fr-pn",),
         ("int-a",),
         ("int-b",),
         ("int-c",),
@@ -148,8 +168,11 @@ def test_whom_no_clause_reaches_has_no_stream_to_choose() -> None:
 
 
 def test_plans_are_the_same_rows_whenever_they_are_asked_for() -> None:
-    first, again = streams_of(agreed(TO_BOTH)), streams_of(agreed(TO_BOTH))
-    assert first is again
+    agreement, same = agreed(TO_BOTH), agreed(TO_BOTH)
+    for sender in (EGYPT, TUNISIA):
+        again = streams_from(same, sender=sender)
+        assert streams_from(agreement, sender=sender) is again
+    first = streams_of(agreement)
     assert list(first) == sorted(first, key=_by_sender_and_role)
     assert FACTS.purposes <= set(first[0].purposes)
 

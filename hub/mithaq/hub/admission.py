@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from mithaq.agreements.decision import decide_header
 from mithaq.agreements.reason import Reason
-from mithaq.agreements.streams import streams_of
+from mithaq.agreements.streams import streams_from
 from mithaq.agreements.terms import Agreement
 from mithaq.certs.errors import TrustError, UnknownAgreementError
 from mithaq.certs.participants import MemberState
@@ -106,8 +106,8 @@ def check_opening(
 def _check_planned(opening: Opening, agreement: Agreement) -> None:
     # Late joiners get streams of their own and joint ones go on without those who lapsed
     # (PROTOCOL 4.8), so an audience may be smaller than planned, never larger.
-    for plan in streams_of(agreement):
-        if (plan.sender, int(plan.role)) == (opening.sender, int(opening.role)) and (
+    for plan in streams_from(agreement, sender=opening.sender):
+        if int(plan.role) == int(opening.role) and (
             set(opening.audience) <= set(plan.audience)
             and set(opening.purposes) <= set(plan.purposes)
         ):

@@ -12,7 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from mithaq.agreements.grant import not_in_force
-from mithaq.agreements.streams import streams_of
+from mithaq.agreements.streams import streams_from
 from mithaq.agreements.terms import Agreement
 from mithaq.certs.errors import TrustError
 from mithaq.certs.participants import AgreementRecord
@@ -58,8 +58,7 @@ def _reconcile_streams(
 ) -> list[Batch]:
     wanted = [
         StreamKey(agreement.id, StreamRole(plan.role), plan.audience, plan.purposes)
-        for plan in streams_of(agreement)
-        if plan.sender == home.member
+        for plan in streams_from(agreement, sender=home.member)
     ]
     mine = list_own(connection, agreement_id=agreement.id)
     standing_open = {each.key: each for each in mine if not each.closed}
