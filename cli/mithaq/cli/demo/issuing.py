@@ -69,6 +69,12 @@ def kill(stage: Stage, say: Say) -> None:
 def restart(stage: Stage, say: Say) -> None:
     """Start the killed node again."""
     stage.start(stage.members[KILLED].process)
+    # PROTOCOL 1.5: it signs nothing before it has learned of its own last heads.
+    wait_until(
+        stage,
+        lambda each: KILLED in each and each[KILLED].connected,
+        what=f"{KILLED} is connected again",
+    )
     say(f"{KILLED} is started again, and goes on where its database stands")
 
 
