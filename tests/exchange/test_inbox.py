@@ -18,14 +18,7 @@ from mithaq.ledger.errors import (
 )
 from mithaq.ledger.stream import Run
 from mithaq.node.exchange.acts import IssueItem, UpdateItem, WithdrawItem
-from mithaq.node.exchange.bodies import (
-    EXPIRED,
-    NOT_A_READER,
-    REFUSED,
-    WITHDRAWN,
-    ArrivedBodies,
-    Omission,
-)
+from mithaq.node.exchange.bodies import ArrivedBodies
 from mithaq.node.exchange.errors import (
     AcceptanceMissingError,
     BodyOrderError,
@@ -33,6 +26,13 @@ from mithaq.node.exchange.errors import (
     NotInAudienceError,
 )
 from mithaq.node.exchange.inbox import ArrivedHeaders
+from mithaq.node.exchange.omissions import (
+    EXPIRED,
+    NOT_A_READER,
+    REFUSED,
+    WITHDRAWN,
+    Omission,
+)
 from mithaq.node.exchange.out_stream import Batch
 from mithaq.node.exchange.refusals import Refusal, sign_refusals
 from mithaq.node.records.model import ParsedRecord

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from mithaq.hub import tables
-from mithaq.hub.pieces import EXPIRED, Wanted
+from mithaq.hub.pieces import EXPIRED, OPENED, OmittedBody, Wanted
 from mithaq.hub.reading import next_bodies
 from mithaq.hub.sweeping import erase_expired, erase_opened, has_expired, oldest_body_at
 from mithaq.ledger.cosignature import Role
@@ -140,17 +140,20 @@ def test_a_body_is_erased_at_its_expiry_and_not_before(core: Core, writer: Strea
     ]
 
 
-def test_a_reader_that_asks_again_for_what_it_had_opened_is_no_alarm(
+def test_what_a_reader_has_opened_and_asks_for_again_is_left_out_by_that_name(
     core: Core, writer: StreamWriter
 ) -> None:
     open_all(core, writer, READER, OTHER)
     sweep(core)
-    for opened, missing in ((writer.size, ()), (0, (1, 2, 3, 4))):
+    gone = (1, 2, 3, 4)
+    cases = (writer.size, gone, ()), (3, gone[:2], (3, 4)), (0, (), gone)
+    for opened, left_out, missing in cases:
         wanted = Wanted(READER, writer.size, 0, opened)
         look = partial(next_bodies, wanted=wanted, log_no=LOG, start=0)
         piece = core.database.read_sync(look)
         assert piece is not None
         assert (piece.bodies, piece.missing) == ((), missing)
+        assert piece.omitted == tuple(OmittedBody(each, OPENED) for each in left_out)
 
 
 def test_the_oldest_body_that_waits_is_known_by_when_it_was_admitted(

@@ -141,6 +141,7 @@ class Transaction:
         changes = Changes(
             self._staged.streams,
             self._desk.receipts(),
+            self._desk.refused,
             tuple(self._desk.freezes),
             self._staged.stored,
             recent=tuple(self._staged.recent),

@@ -76,6 +76,11 @@ class ReceiptDesk:
         return tuple(self._receipts.values())
 
     @property
+    def refused(self) -> frozenset[int]:
+        """The streams of which readers have refused something."""
+        return frozenset(log_no for log_no, _, _ in self._refusals)
+
+    @property
     def freezes(self) -> list[tuple[str, str]]:
         """The (sender, reader) whose list is newer now."""
         return list(self._freeze_rows)

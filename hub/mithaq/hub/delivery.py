@@ -145,6 +145,8 @@ class Delivery:
         end = min(held, cursor.headers_size)
         if cursor.bodies_size >= end or not self._window.is_open:
             return False
+        if self._must_know_first(cursor):
+            return False
         if not self._release.allowed(stream, self._reader):
             return False
         piece = await self._next_bodies(cursor, end=end)
@@ -155,6 +157,15 @@ class Delivery:
         cursor.bodies.add(size=piece.size, sent_bytes=piece.weight_bytes)
         self._window.take(piece.weight_bytes)
         return True
+
+    def _must_know_first(self, cursor: Cursor) -> bool:
+        """Tell whether the reader has to be sent more headers before bodies (PROTOCOL 5.4).
+
+        One that stands below its own ``opened`` has lost what it had, and can check the
+        receipt that it is shown instead of bodies only where it knows the root.
+        """
+        opened = self._directory.signed_size(cursor.log_no, self._reader, OPENED)
+        return cursor.bodies_size < opened and cursor.headers_size < opened
 
     async def _next_headers(self, cursor: Cursor, *, size: int) -> HeaderPiece | None:
         log_no, start = cursor.log_no, cursor.headers_size

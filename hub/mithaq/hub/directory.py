@@ -87,6 +87,8 @@ class Changes:
 
     streams: Mapping[int, HeldStream] = field(default_factory=dict[int, HeldStream])
     receipts: tuple[HeldReceipt, ...] = ()
+    # Streams of which a reader has refused something, whether or not its receipt is newer.
+    refused: frozenset[int] = frozenset()
     # (sender, reader) of newer freeze lists.
     freezes: tuple[tuple[str, str], ...] = ()
     # By how much the bodies kept for a stream's readers have grown or shrunk, in bytes.
@@ -137,9 +139,13 @@ class Directory:
         """Return each reader's newest receipts of a stream."""
         return list(self._receipts.get(log_no, {}).values())
 
+    def receipt(self, log_no: int, reader: str, role: int) -> HeldReceipt | None:
+        """Return a reader's newest receipt of a role, if there is one."""
+        return self._receipts.get(log_no, {}).get((reader, role))
+
     def signed_size(self, log_no: int, reader: str, role: int) -> int:
         """Return how far a reader has signed in a role; 0 if not at all."""
-        receipt = self._receipts.get(log_no, {}).get((reader, role))
+        receipt = self.receipt(log_no, reader, role)
         return receipt.size if receipt else 0
 
     def stored_bytes(self, log_no: int) -> int:
@@ -179,6 +185,8 @@ class Directory:
         self.recent.forget(changes.erased)
         for log_no in changes.streams:
             self._wake_readers(log_no)
+        for log_no in changes.refused:
+            self._wake_sender(log_no)
         for receipt in changes.receipts:
             self._wake_sender(receipt.log_no)
             self._wake(self._readers_listening, receipt.reader, receipt.log_no)

@@ -11,6 +11,7 @@ from mithaq.ledger.stream import Run
 from mithaq.v1 import exchange_pb2
 
 EXPIRED = int(exchange_pb2.OMISSION_REASON_EXPIRED)
+OPENED = int(exchange_pb2.OMISSION_REASON_OPENED)
 NOT_A_READER = int(exchange_pb2.OMISSION_REASON_NOT_A_READER)
 REFUSED = int(exchange_pb2.OMISSION_REASON_REFUSED)
 WITHDRAWN = int(exchange_pb2.OMISSION_REASON_WITHDRAWN)
@@ -75,7 +76,7 @@ class Wanted:
     """Which bodies a reader asks for: up to a size, and what it and the clocks say.
 
     `expired_at` is the earlier of both clocks (PROTOCOL 5.8); below `opened_size` the
-    reader has signed that it needs none any more.
+    reader has signed that it had them, so those that are gone are named so.
     """
 
     reader: str
@@ -105,7 +106,9 @@ def sort_out(
             elif (body := bodies.get(sequence)) is not None:
                 sequences.append(sequence)
                 sent.append(body)
-            elif sequence >= wanted.opened_size:
+            elif sequence < wanted.opened_size:
+                left_out.append(OmittedBody(sequence, OPENED))
+            else:
                 missing.append(sequence)
     return BodyPiece(
         wanted.size, tuple(sequences), tuple(sent), tuple(left_out), missing=tuple(missing)

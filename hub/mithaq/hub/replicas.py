@@ -8,7 +8,7 @@ database, and a replica that missed every hint differs from the others by one po
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -21,7 +21,14 @@ from mithaq.hub.context import HubContext
 from mithaq.hub.directory import Changes, Directory, HeldReceipt, HeldStream
 from mithaq.hub.recall import recall_receipts, recall_stream
 from mithaq.hub.receipts import SignedReceipt
-from mithaq.hub.tables import ENROLMENT, FREEZE, RECEIPT, STREAM, SUBMISSION
+from mithaq.hub.tables import (
+    ENROLMENT,
+    FREEZE,
+    READER_REFUSAL,
+    RECEIPT,
+    STREAM,
+    SUBMISSION,
+)
 from mithaq.service.logging import declare, logger
 from mithaq.store.engine import parse_url
 from mithaq.store.errors import StoreError
@@ -90,6 +97,8 @@ class _Found:
     receipts: tuple[HeldReceipt, ...]
     stored_bytes: Mapping[int, int]
     freezes: Mapping[tuple[str, str], int]
+    # The newest list of refusals of each stream, by log number.
+    refusals: Mapping[int, int]
     # Leaves that we lack, and the newest checkpoint.
     leaves: tuple[bytes, ...]
     checkpoint: bytes
@@ -102,6 +111,7 @@ class Replication:
 
     hub: HubContext
     _freezes: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    _refusals: dict[int, int] = field(default_factory=dict[int, int])
     _waiting: int = 0
     _looked_at: int = 0
     _hint: asyncio.Event = field(default_factory=asyncio.Event)
@@ -117,10 +127,13 @@ class Replication:
         self._looked_at = now
         fresh = [key for key, at in found.freezes.items() if at > self._freezes.get(key, 0)]
         self._freezes.update(found.freezes)
+        refused = [log for log, at in found.refusals.items() if at > self._refusals.get(log, 0)]
+        self._refusals.update(found.refusals)
         self.hub.directory.apply(
             Changes(
                 {stream.log_no: stream for stream in found.streams},
                 found.receipts,
+                frozenset(refused),
                 tuple(fresh),
             )
         )
@@ -158,6 +171,7 @@ class Replication:
                     sa.select(FREEZE.c.sender, FREEZE.c.reader, FREEZE.c.at)
                 )
             },
+            refusals=_newest_refusals(connection, {row.log_no for row in rows}),
             leaves=tuple(read_leaves(connection, log, registry.size, newest.size))
             if lacking
             else (),
@@ -217,6 +231,16 @@ class Replication:
             except psycopg.Error as error:
                 logger().warning(HINTS_LOST, error=type(error).__name__)
             await asyncio.sleep(self.hub.intervals.poll_s)
+
+
+def _newest_refusals(connection: sa.Connection, logs: Container[int]) -> dict[int, int]:
+    """Return the number of the newest list of each of these streams that has one.
+
+    They are numbered under the stream's lock, so a larger number is a newer list.
+    """
+    newest = sa.select(READER_REFUSAL.c.log_no, sa.func.max(READER_REFUSAL.c.serial))
+    rows = connection.execute(newest.group_by(READER_REFUSAL.c.log_no))
+    return {log: serial for log, serial in rows if log in logs}
 
 
 def _newest_serial(connection: sa.Connection, tables: Iterable[sa.Table]) -> int:

@@ -19,9 +19,10 @@ from mithaq.hub.context import Context, HubContext
 from mithaq.hub.delivery import Delivery, Outlet, Release, Standing
 from mithaq.hub.directory import HeldReceipt, HeldStream, Listener
 from mithaq.hub.errors import ReceiptRefusedError
+from mithaq.hub.pieces import OPENED as OPENED_BEFORE
 from mithaq.hub.pieces import BodyPiece, HeaderPiece
 from mithaq.hub.publish import receipt_message
-from mithaq.hub.receipts import parse_receipt
+from mithaq.hub.receipts import OPENED, parse_receipt
 from mithaq.hub.refusals import parse_lists
 from mithaq.hub.window import Window
 from mithaq.service.identity import Draining, LiveCall, current_call
@@ -155,6 +156,9 @@ class Subscription:
     async def _send_bodies(self, stream: HeldStream, piece: BodyPiece) -> None:
         if piece.missing:
             self._hub.note_missing(stream, piece.missing)
+        opened = None
+        if any(each.reason == OPENED_BEFORE for each in piece.omitted):
+            opened = self._hub.directory.receipt(stream.log_no, self._member, OPENED)
         await self._outbox.send(
             exchange_pb2.SubscribeResponse(
                 bodies=exchange_pb2.Bodies(
@@ -170,6 +174,7 @@ class Subscription:
                         )
                         for each in piece.omitted
                     ],
+                    opened=receipt_message(opened, stream) if opened else None,
                 )
             )
         )

@@ -54,6 +54,8 @@ class _OmissionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Omissi
     OMISSION_REASON_EXPIRED: _OmissionReason.ValueType  # 3
     OMISSION_REASON_NOT_A_READER: _OmissionReason.ValueType  # 4
     """The reader is not in the entry's epoch."""
+    OMISSION_REASON_OPENED: _OmissionReason.ValueType  # 5
+    """The reader has signed that it opened it: `opened` proves it, and the body is gone."""
 
 class OmissionReason(_OmissionReason, metaclass=_OmissionReasonEnumTypeWrapper):
     """Why the hub leaves a body out (PROTOCOL 5.4)."""
@@ -64,6 +66,8 @@ OMISSION_REASON_REFUSED: OmissionReason.ValueType  # 2
 OMISSION_REASON_EXPIRED: OmissionReason.ValueType  # 3
 OMISSION_REASON_NOT_A_READER: OmissionReason.ValueType  # 4
 """The reader is not in the entry's epoch."""
+OMISSION_REASON_OPENED: OmissionReason.ValueType  # 5
+"""The reader has signed that it opened it: `opened` proves it, and the body is gone."""
 Global___OmissionReason: _TypeAlias = OmissionReason  # noqa: Y015
 
 @_typing.final
@@ -764,6 +768,7 @@ class Bodies(_message.Message):
     SEQUENCES_FIELD_NUMBER: _builtins.int
     BODIES_FIELD_NUMBER: _builtins.int
     OMISSIONS_FIELD_NUMBER: _builtins.int
+    OPENED_FIELD_NUMBER: _builtins.int
     stream_id: _builtins.bytes
     through_size: _builtins.int
     """Every body-bearing sequence below this size has been sent or left out by now."""
@@ -775,6 +780,10 @@ class Bodies(_message.Message):
     def bodies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     @_builtins.property
     def omissions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Omission]: ...
+    @_builtins.property
+    def opened(self) -> Global___Receipt:
+        """With an omission of reason OPENED: the reader's own newest receipt of role OPENED."""
+
     def __init__(
         self,
         *,
@@ -783,10 +792,11 @@ class Bodies(_message.Message):
         sequences: _abc.Iterable[_builtins.int] | None = ...,
         bodies: _abc.Iterable[_builtins.bytes] | None = ...,
         omissions: _abc.Iterable[Global___Omission] | None = ...,
+        opened: Global___Receipt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["opened", b"opened"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bodies", b"bodies", "omissions", b"omissions", "sequences", b"sequences", "stream_id", b"stream_id", "through_size", b"through_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bodies", b"bodies", "omissions", b"omissions", "opened", b"opened", "sequences", b"sequences", "stream_id", b"stream_id", "through_size", b"through_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -18,15 +18,22 @@ from mithaq.certs.registry import Registry
 from mithaq.ledger.entry import BODIES_PER_EPOCH_MAX, EpochReader, StreamRole
 from mithaq.ledger.stream import StreamState
 from mithaq.node.exchange.home import Home, instant, milliseconds
+from mithaq.node.exchange.refusals import LOST
 from mithaq.node.sealing.body import SealedBody, sha256
 from mithaq.node.sealing.epoch import EpochPlace, EpochSecret, wrap_epoch
 from mithaq.node.sealing.errors import AtRestError
-from mithaq.node.tables import EpochRow
+from mithaq.node.tables import EpochRow, RefusalRow
 from mithaq.store.tables import table_of
 
 EPOCH_LIFE: Final = timedelta(hours=24)
 EPOCH: Final = table_of(EpochRow)
-_CURRENT: Final = sa.select(EPOCH.c.secret, EPOCH.c.began_at_ms).where(
+REFUSAL: Final = table_of(RefusalRow)
+_IS_LOST: Final = sa.exists().where(
+    REFUSAL.c.log_no == EPOCH.c.log_no,
+    REFUSAL.c.sequence == EPOCH.c.sequence,
+    REFUSAL.c.reason == LOST,
+)
+_CURRENT: Final = sa.select(EPOCH.c.secret, EPOCH.c.began_at_ms, _IS_LOST.label("lost")).where(
     EPOCH.c.log_no == sa.bindparam("log"), EPOCH.c.epoch == sa.bindparam("number")
 )
 
@@ -97,7 +104,7 @@ def current_epoch(
     """Return the epoch that takes so many more bodies, or None where a new one must begin.
 
     A new one begins on a change of readers or of a key, after 24 hours, before body 2^20,
-    and where no saved secret opens (PROTOCOL 4.6).
+    where no saved secret opens, and where a reader has lost the epoch's (PROTOCOL 4.6).
     """
     wanted = tuple(EpochReader(each.member, each.key_id) for each in readers)
     if not state.epoch or state.epoch_readers != wanted:
@@ -105,7 +112,7 @@ def current_epoch(
     if state.epoch_bodies + bodies > BODIES_PER_EPOCH_MAX:
         return None
     row = connection.execute(_CURRENT, {"log": log_no, "number": state.epoch}).one_or_none()
-    if row is None or row.secret is None or at - instant(row.began_at_ms) >= EPOCH_LIFE:
+    if row is None or row.secret is None or row.lost or at - instant(row.began_at_ms) >= EPOCH_LIFE:
         return None
     try:
         kept = home.storage.unwrap(row.secret, name=secret_name(state.stream_id, state.epoch))

@@ -201,6 +201,16 @@ class HeadersBehindError(ExchangeError):
     retryable = True
 
 
+class ReceptionKeyLostError(ExchangeError):
+    """The newest reception key that this member announced is not in its store (PROTOCOL 4.7)."""
+
+    code = "MQ-EXCH-RECEPTION-KEY-LOST"
+    grpc_status = "UNAVAILABLE"
+    public_message = "This node's newest reception key is lost: it opens nothing new."
+    fix = "Nothing: another key is announced, and what was missed is disclosed anew."
+    retryable = True
+
+
 class OutOfStepError(ExchangeError):
     """The hub is at another place of a stream than this node thought."""
 

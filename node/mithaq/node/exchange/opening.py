@@ -20,10 +20,12 @@ from mithaq.certs.keys import ReceptionKey
 from mithaq.certs.participants import AgreementRecord
 from mithaq.ledger.entry import EntryKind, StreamRole, Terms
 from mithaq.ledger.errors import LedgerError
-from mithaq.node.exchange.bodies import Delivered
+from mithaq.node.exchange.bodies import Awaiting
 from mithaq.node.exchange.epochs import EPOCH, CurrentEpoch, save_epoch, secret_name
 from mithaq.node.exchange.home import Home, milliseconds
 from mithaq.node.exchange.in_stream import Awaited, InStream
+from mithaq.node.exchange.inbox import REFUSAL
+from mithaq.node.exchange.refusals import LOST
 from mithaq.node.records.errors import RecordError
 from mithaq.node.records.facts import facts_of
 from mithaq.node.records.header import check_against_header
@@ -70,26 +72,36 @@ class Opener:
     reception: Mapping[bytes, ReceptionKey]
     at: datetime
     _keys: dict[int, ContentKey | None] = field(default_factory=dict[int, ContentKey | None])
+    _lost_epochs: set[int] = field(default_factory=set[int])
     _last_verdict: tuple[Terms | None, str | None] = (None, None)
 
-    def open_all(self, delivered: Sequence[Delivered]) -> list[Opened | Refused]:
-        """Return what each body holds; entries left out with proof have no part in it."""
+    def open_all(self, delivered: Sequence[Awaiting]) -> list[Opened | Refused]:
+        """Return what each body holds; entries left out with proof have no part in it.
+
+        But for those that we have had and lost: they are refused, so that their sender
+        learns of it and discloses anew what is still valid (PROTOCOL 4.8).
+        """
         results: list[Opened | Refused] = []
-        for entry, body in delivered:
+        for entry, body, lost in delivered:
             if entry.terms.kind is EntryKind.EPOCH:
-                refused = self._open_epoch(entry, body)
+                refused = self._open_epoch(entry, body, lost=lost)
                 if refused is not None:
                     results.append(refused)
             elif body is not None:
                 results.append(self._open(entry, body))
+            elif lost:
+                results.append(Refused(entry, LOST))
         return results
 
-    def _open_epoch(self, entry: Awaited, body: bytes | None) -> Refused | None:
+    def _open_epoch(self, entry: Awaited, body: bytes | None, *, lost: bool) -> Refused | None:
         """Keep an epoch's secret, if this node is among its readers."""
         number = entry.terms.epoch or 0
         readers = [each.member for each in entry.terms.readers]
         refused: Refused | None = None
         secret: EpochSecret | None = None
+        if lost:
+            refused = Refused(entry, LOST)
+            self._lost_epochs.add(number)
         if body is not None:
             place = EpochPlace(self.stream.stream_id, number, self.stream.sender)
             try:
@@ -139,7 +151,7 @@ class Opener:
         reason = self._verdict(entry.terms)
         key = self._key(entry.terms.epoch or 0)
         if reason is not None or key is None:
-            return Refused(entry, reason or EPOCH_NOT_OPENED)
+            return Refused(entry, reason or self._without_key(entry.terms.epoch or 0))
         try:
             padded = key.open(
                 entry.sequence, body, body_hash=entry.body_hash, commitment=entry.commitment
@@ -180,6 +192,22 @@ class Opener:
             ).scalar()
             self._keys[epoch] = None if wrapped is None else self._content_key(epoch, wrapped)
         return self._keys[epoch]
+
+    def _without_key(self, epoch: int) -> str:
+        """Return why an epoch's bodies aren't opened: its secret never opened, or was lost."""
+        lost = sa.select(REFUSAL.c.sequence).join(
+            EPOCH,
+            sa.and_(EPOCH.c.log_no == REFUSAL.c.log_no, EPOCH.c.sequence == REFUSAL.c.sequence),
+        )
+        ours = lost.where(
+            EPOCH.c.log_no == self.stream.log_no,
+            EPOCH.c.epoch == epoch,
+            REFUSAL.c.signer == self.home.member,
+            REFUSAL.c.reason == LOST,
+        )
+        if epoch in self._lost_epochs or self.connection.execute(ours).first() is not None:
+            return LOST
+        return EPOCH_NOT_OPENED
 
     def _content_key(self, epoch: int, wrapped: bytes) -> ContentKey:
         stream_id = self.stream.stream_id

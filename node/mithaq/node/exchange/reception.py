@@ -72,7 +72,12 @@ def due_announcement(connection: sa.Connection, home: Home, *, at: datetime) -> 
     The key is kept before it is announced: whatever is sealed to it can be opened.
     """
     newest = home.registry.reception_keys(home.member)[-1]
-    if not newest.revoked and at - newest.announced_at < home.registry.policy.reception_key_life:
+    # One that is in the registry and not here was lost with the store: others seal to it.
+    is_here = connection.execute(
+        sa.select(RECEPTION.c.key_id).where(RECEPTION.c.key_id == newest.key_id)
+    ).first()
+    is_young = at - newest.announced_at < home.registry.policy.reception_key_life
+    if is_here and is_young and not newest.revoked:
         return None
     waiting = connection.execute(
         sa.select(RECEPTION)

@@ -17,6 +17,8 @@ from mithaq.v1 import exchange_pb2
 LABEL: Final = b"mithaq/refusals/v1"
 REFUSALS_PER_LIST_MAX: Final = 256
 LISTS_PER_RECEIPT_MAX: Final = 16
+# A reader's: it has opened the entry, and a backup that it was set back to lacks it (5.4).
+LOST: Final = "LOST"
 
 
 class Refusal(NamedTuple):

@@ -1,10 +1,13 @@
-"""What was refused only because the registry had moved on: said again, under the newer one.
+"""What was refused only because the registry had moved on, or lost by its reader: said again.
 
 PROTOCOL 2.5, 4.8, 5.2. An entry on its way while a member, a key or an agreement changes is
 refused by whoever has seen the change already. Nothing is wrong with it but its time, so
 it must not be lost: a disclosure is told anew to the readers concerned, an answer is put
 into its return stream again. The one rule: each refusal is settled once, and only when
 this node itself has replayed to the size by which it was refused, so nothing goes round.
+
+What a reader had and lost (it was set back to a backup) it is told anew as well, a few times
+a day at most.
 """
 
 from collections.abc import Sequence
@@ -23,6 +26,7 @@ from mithaq.node.exchange.in_stream import terms_of
 from mithaq.node.exchange.inbox import REFUSAL
 from mithaq.node.exchange.issuing import Outcome
 from mithaq.node.exchange.out_stream import DISCLOSURE, STREAM
+from mithaq.node.exchange.refusals import LOST
 from mithaq.node.exchange.stored import RECORD, open_row
 from mithaq.node.exchange.transaction import Finished, Transaction
 from mithaq.node.records.model import parse_record
@@ -38,9 +42,13 @@ RETOLD: Final = frozenset(
         "RECEPTION_KEY_UNKNOWN",
         "EPOCH_REFUSED",
         "EPOCH_NOT_OPENED",
+        LOST,
     }
 )
 REFUSALS_AT_ONCE_MAX: Final = 256
+# So often a record that its reader lost is told it anew; a reader that always loses gets no more.
+LOST_PER_DAY_MAX: Final = 3
+DAY_MS: Final = 24 * 60 * 60 * 1000
 
 
 def next_retold(connection: sa.Connection, home: Home) -> CatchUpItem | ResendItem | None:
@@ -51,6 +59,8 @@ def next_retold(connection: sa.Connection, home: Home) -> CatchUpItem | ResendIt
             REFUSAL.c.sequence,
             REFUSAL.c.signer,
             REFUSAL.c.registry_size,
+            REFUSAL.c.reason,
+            REFUSAL.c.at_ms,
             STREAM.c.agreement_id,
             STREAM.c.role,
             DISCLOSURE.c.record_no,
@@ -77,13 +87,37 @@ def next_retold(connection: sa.Connection, home: Home) -> CatchUpItem | ResendIt
         return None
     first = rows[0]
     alike = [row for row in rows if (row.log_no, row.signer) == (first.log_no, first.signer)]
-    numbers = tuple(row.record_no for row in alike if _was_older(connection, row))
+    numbers = tuple(row.record_no for row in alike if _is_to_be_told(connection, row))
     refusals = tuple((row.log_no, row.sequence, row.signer) for row in alike)
     if first.role == StreamRole.RETURN:
         return ResendItem(first.agreement_id, first.log_no, numbers, refusals, SYSTEM)
     # The hub's refusal keeps a record from everybody, a reader's only from itself.
     members = tuple(first.readers.split()) if first.signer == HUB else (first.signer,)
     return CatchUpItem(first.agreement_id, members, numbers, refusals, SYSTEM)
+
+
+def _is_to_be_told(connection: sa.Connection, row: Any) -> bool:  # noqa: ANN401 - as below
+    if row.reason == LOST:
+        return _times_lost(connection, row) <= LOST_PER_DAY_MAX
+    return _was_older(connection, row)
+
+
+def _times_lost(connection: sa.Connection, row: Any) -> int:  # noqa: ANN401 - as below
+    """Return how often the reader has lost this record within the day up to this refusal."""
+    lost = (
+        sa.select(sa.func.count())
+        .select_from(REFUSAL)
+        .join(
+            DISCLOSURE,
+            sa.and_(
+                DISCLOSURE.c.log_no == REFUSAL.c.log_no,
+                DISCLOSURE.c.sequence == REFUSAL.c.sequence,
+            ),
+        )
+        .where(DISCLOSURE.c.record_no == row.record_no, REFUSAL.c.signer == row.signer)
+        .where(REFUSAL.c.reason == LOST, REFUSAL.c.at_ms > row.at_ms - DAY_MS)
+    )
+    return int(connection.execute(lost).scalar_one())
 
 
 def _was_older(connection: sa.Connection, row: Any) -> bool:  # noqa: ANN401 - a row of the query

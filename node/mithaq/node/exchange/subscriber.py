@@ -18,7 +18,7 @@ from mithaq.certs.errors import TrustError
 from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.stream import Run
 from mithaq.node.exchange.alarms import REGISTRY_WITHHELD, raise_alarm
-from mithaq.node.exchange.bodies import ArrivedBodies, Omission
+from mithaq.node.exchange.bodies import ArrivedBodies
 from mithaq.node.exchange.calls import Call, messages
 from mithaq.node.exchange.errors import (
     DrainedError,
@@ -29,6 +29,7 @@ from mithaq.node.exchange.errors import (
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.inbox import ArrivedHeaders, Held, hold_headers
 from mithaq.node.exchange.judge import HeaderPiece
+from mithaq.node.exchange.omissions import Omission
 from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.exchange.receipts import Receipt, to_message
 from mithaq.node.exchange.reception import load_keys
@@ -272,6 +273,7 @@ def _bodies(message: exchange_pb2.Bodies) -> ArrivedBodies:
             each.sequence: Omission(each.sequence, each.reason, each.withdrawn_by)
             for each in message.omissions
         },
+        message.opened if message.HasField("opened") else None,
     )
 
 

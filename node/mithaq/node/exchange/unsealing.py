@@ -19,28 +19,31 @@ from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.names import stream_origin
 from mithaq.node.exchange import in_stream
-from mithaq.node.exchange.alarms import raise_alarm
-from mithaq.node.exchange.bodies import ArrivedBodies, check_delivery
+from mithaq.node.exchange.alarms import ALARM, AUDIT_SHORTER, KEY_ELSEWHERE, raise_alarm
+from mithaq.node.exchange.bodies import ArrivedBodies, Delivered, check_delivery
 from mithaq.node.exchange.errors import (
     ExchangeError,
     HeadersBehindError,
+    ReceptionKeyLostError,
     RegistryStaleError,
     StreamUnknownError,
 )
-from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.home import Home, milliseconds
 from mithaq.node.exchange.in_stream import InStream
 from mithaq.node.exchange.inbox import is_mldsa_due, save_receipts, save_refusals
 from mithaq.node.exchange.keeping import Keeper
 from mithaq.node.exchange.opening import Opener, Refused
 from mithaq.node.exchange.out_stream import STREAM
-from mithaq.node.exchange.receipts import OPENED, Receipt, sign_receipt
+from mithaq.node.exchange.receipts import OPENED, Receipt, sign_receipt, to_message
 from mithaq.node.exchange.refusals import Refusal, check_refusals, sign_refusals
 from mithaq.node.sealing.errors import SealingError
+from mithaq.service.logging import declare, logger
 from mithaq.store import log_store
 from mithaq.store.audit import root_at
 from mithaq.v1 import exchange_pb2
 
-_WAITS: Final = (HeadersBehindError, RegistryStaleError)
+_WAITS: Final = (HeadersBehindError, RegistryStaleError, ReceptionKeyLostError)
+SET_BACK: Final = declare("own receipt beyond own store", "stream", "lost")
 
 
 class OpenedReceipt(NamedTuple):
@@ -104,6 +107,7 @@ def _open(
     except TrustError as fault:
         # PROTOCOL 2.6: under a stale registry nothing new is opened.
         raise RegistryStaleError(str(fault)) from fault
+    _check_own_key(home, reception)
     stream = in_stream.find(connection, arrived.stream_id)
     if stream is None:
         raise StreamUnknownError("bodies of a stream whose headers never came")
@@ -112,11 +116,13 @@ def _open(
     if arrived.through_size > stream.opened_size:
         held_size = log_store.head(connection, stream.log_no).size
         delivered = check_delivery(connection, home, stream, arrived, held_size=held_size, at=at)
-        results = Opener(connection, home, stream, reception, at).open_all(delivered)
+        if delivered.own is not None:
+            _note_set_back(connection, home, stream, delivered, delivered.own)
+        results = Opener(connection, home, stream, reception, at).open_all(delivered.entries)
         keeper = Keeper(connection, home, stream, at)
         keeper.keep_all(results)
         lists = _answer_for(connection, home, stream, keeper.refused, size=size, at=at)
-        if delivered:
+        if delivered.entries:
             home.audit.append(connection, [keeper.audit_entry()])
         connection.execute(
             sa.update(STREAM).where(STREAM.c.log_no == stream.log_no).values(opened_size=size)
@@ -124,6 +130,46 @@ def _open(
     receipt = _sign_opened(connection, home, stream, size, at=at)
     save_receipts(connection, [(stream.log_no, receipt)])
     return OpenedReceipt(receipt, tuple(lists))
+
+
+def _check_own_key(home: Home, reception: Mapping[bytes, ReceptionKey]) -> None:
+    """Raise ReceptionKeyLostError while others seal to a key of ours that is not here.
+
+    After a backup was restored. What is opened only when another key stands in the registry
+    is refused under that size, and so told anew under the new key (PROTOCOL 2.5, 4.8).
+    """
+    keys = home.registry.reception_keys(home.member)
+    if keys and not keys[-1].revoked and keys[-1].key_id not in reception:
+        raise ReceptionKeyLostError("the newest reception key that was announced is not here")
+
+
+def _note_set_back(
+    connection: sa.Connection, home: Home, stream: InStream, delivered: Delivered, own: Receipt
+) -> None:
+    """Keep our own receipt over what is not here, and raise an alarm unless that is explained.
+
+    A backup that was restored shows in the audit log as well: it was found shorter than
+    witnessed since we signed. Without that, somebody else may be signing with our key.
+    """
+    save_receipts(connection, [(stream.log_no, own)])
+    lost = sum(each.lost for each in delivered.entries)
+    logger().warning(SET_BACK, stream=stream.stream_id.hex()[:16], lost=lost)
+    explained = sa.select(ALARM.c.alarm_no).where(
+        ALARM.c.name == AUDIT_SHORTER, ALARM.c.at_ms >= milliseconds(own.at)
+    )
+    if connection.execute(explained.limit(1)).first() is None:
+        raise_alarm(
+            connection,
+            home,
+            KEY_ELSEWHERE,
+            subject=f"{stream.stream_id.hex()[:16]}/opened/{own.size}",
+            evidence={
+                "origin": stream_origin(home.federation, stream.stream_id),
+                "receipt": to_message(own).SerializeToString(deterministic=True),
+                "opened_size": stream.opened_size,
+                "checkpoint": in_stream.held_note(connection, stream) or b"",
+            },
+        )
 
 
 def _sign_opened(
@@ -220,6 +266,7 @@ def _accuse(
                 f"{each.sequence}:{each.reason}:{each.withdrawn_by}"
                 for each in arrived.omissions.values()
             ),
+            "opened": b"" if arrived.opened is None else arrived.opened.SerializeToString(),
             "checkpoint": note or b"",
             "fault": str(fault),
         },
