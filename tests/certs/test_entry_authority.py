@@ -61,7 +61,6 @@ WIDENING = {
         lambda _: acts.AgreementLifted("eg-tn"),
         lambda f: f.enter(acts.AgreementSuspended("eg-tn", REASON), f.by_administrators(1)),
     ),
-    "end an agreement for all": Case(lambda _: acts.AgreementEnded("eg-tn", REASON)),
     "add an administrator": Case(lambda _: acts.AdministratorAdded(new_pair())),
     "add a CA": Case(
         lambda f: acts.CaAdded(type(f.authority).create(f.name, at=now()).certificate_der)
@@ -74,6 +73,7 @@ NARROWING = {
     "revoke a key": Case(
         lambda f: acts.KeyRevoked(f.agencies["eg-moi"].certificate.fingerprint, REASON)
     ),
+    "end an agreement for all": Case(lambda _: acts.AgreementEnded("eg-tn", REASON)),
     "suspend an agreement": Case(lambda _: acts.AgreementSuspended("eg-tn", REASON)),
     "remove an administrator": Case(lambda _: acts.AdministratorRemoved("admin-c", REASON)),
 }

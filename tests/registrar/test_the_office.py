@@ -20,7 +20,7 @@ from mithaq.certs.errors import UnknownAgreementError, UnknownMemberError
 from mithaq.certs.hub_enrolment import make_hub_request
 from mithaq.certs.keys import SigningPair
 from mithaq.certs.offline import COST_MIN, OfflineKeystore, Passphrase
-from mithaq.certs.registrar import PendingItem, PendingKind
+from mithaq.certs.registrar_state import PendingItem, PendingKind
 from mithaq.certs.tls import IdentityKind, SpiffeId, csr, new_tls_key
 from mithaq.registrar.app import MIGRATIONS
 from mithaq.registrar.config import RegistrarConfig

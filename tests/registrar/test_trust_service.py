@@ -22,7 +22,8 @@ from mithaq.certs.entries import (
 from mithaq.certs.offline import COST_MIN, OfflineKeystore, Passphrase
 from mithaq.registrar.app import serve
 from mithaq.registrar.config import RegistrarConfig
-from mithaq.registrar.founding import OWNER, Places, found_federation
+from mithaq.registrar.founding import found_federation
+from mithaq.registrar.places import OWNER, Places
 from mithaq.service.errors import RemoteError, from_rpc_error
 from mithaq.service.local_api import LocalApi
 from mithaq.service.profile import read_profile

@@ -391,6 +391,15 @@ class EnrolmentError(TrustError):
     )
 
 
+class RenewalOutdatedError(TrustError):
+    """A request for a certificate names another predecessor than the registry's newest."""
+
+    code = "MQ-CERT-RENEWAL-OUTDATED"
+    grpc_status = "FAILED_PRECONDITION"
+    public_message = "The certificate that this would replace is not the newest one."
+    fix = "Follow the registry, then ask anew; a request is answered once."
+
+
 class PendingMissingError(TrustError):
     """Nothing of this id waits for signatures."""
 

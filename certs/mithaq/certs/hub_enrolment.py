@@ -18,6 +18,7 @@ from mithaq.certs.errors import (
     WrongFederationError,
 )
 from mithaq.certs.keys import PairPublic, PairSignature, SigningPair, verify_pair
+from mithaq.certs.participants import hosts_of
 from mithaq.certs.registry import Registry
 from mithaq.certs.tls import IdentityKind, SpiffeId, fingerprint, open_csr
 from mithaq.certs.wire import encode_exact, instant, parse_exact, seconds
@@ -44,12 +45,7 @@ class HubRequest:
     @property
     def hosts(self) -> tuple[str, ...]:
         """The host names or addresses that its certificate has to be good for."""
-        hosts = (each.rpartition(":")[0].strip("[]") for each in self._addresses)
-        return tuple(dict.fromkeys(hosts))
-
-    @property
-    def _addresses(self) -> tuple[str, str]:
-        return self.exchange_address, self.enrolment_address
+        return hosts_of(self.exchange_address, self.enrolment_address)
 
     def act(self, *, tls_fingerprint: bytes) -> HubEnrolled:
         """Return the act that enrols the hub, with the certificate that it was issued."""

@@ -39,12 +39,23 @@ def key_id(public: bytes) -> bytes:
     return hashlib.sha256(public).digest()
 
 
+def grouped(digest: bytes) -> str:
+    """Return a hash as people read it out to each other: hex in groups of four."""
+    text = digest.hex()
+    return " ".join(text[at : at + 4] for at in range(0, len(text), 4))
+
+
 @dataclass(frozen=True, slots=True)
 class PairPublic:
     """The public halves of a pair: 32 bytes of Ed25519, 1,312 of ML-DSA-44."""
 
     ed25519: bytes
     mldsa44: bytes
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What people compare: the SHA-256 of both halves, Ed25519 first."""
+        return key_id(self.ed25519 + self.mldsa44)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ def mandate_of(act: Act, *, threshold: int) -> Mandate:
             | acts.MemberRevoked()
             | acts.KeyRevoked()
             | acts.AgreementSuspended()
+            | acts.AgreementEnded()
             | acts.AdministratorRemoved()
         ):
             return Mandate(narrows)

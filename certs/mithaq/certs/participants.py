@@ -101,6 +101,11 @@ class Hub:
     enrolled_size: int
 
     @property
+    def hosts(self) -> tuple[str, ...]:
+        """The host names or addresses that its certificate has to be good for."""
+        return hosts_of(self.exchange_address, self.enrolment_address)
+
+    @property
     def cosign_ed25519(self) -> bytes:
         """Ed25519 key of the hub's cosignatures, role ``hub``."""
         return self.cosigning.ed25519
@@ -160,3 +165,9 @@ class Narrowing:
     subject: str
     act: str
     reason: NarrowingReason | None
+
+
+def hosts_of(*addresses: str) -> tuple[str, ...]:
+    """Return the hosts of host:port addresses, each once."""
+    hosts = (each.rpartition(":")[0].strip("[]") for each in addresses)
+    return tuple(dict.fromkeys(hosts))

@@ -6,13 +6,11 @@ durable. Only after that does ``commit`` make it count, and only then is it sign
 registrar signs nothing that a crash could take back (PROTOCOL 1.5).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
-from mithaq.agreements.terms import Agreement
 from mithaq.certs import acts
 from mithaq.certs.acts import Act
 from mithaq.certs.authority import Authority, IssuedCertificate
@@ -46,7 +44,26 @@ from mithaq.certs.errors import (
 from mithaq.certs.hub_enrolment import HubApproval, check_hub_request
 from mithaq.certs.invitation import Invitation, new_secret
 from mithaq.certs.keys import SigningPair
+from mithaq.certs.registrar_state import (
+    Decision,
+    PendingItem,
+    RegistrarState,
+    Step,
+    is_same_act,
+    kind_of,
+    subject_of,
+)
 from mithaq.certs.registry import Applied, Registry
+from mithaq.certs.rejection import Rejection, check_rejection
+from mithaq.certs.renewal import (
+    REQUEST_AGE_MAX,
+    check_new_key,
+    check_renewal_request,
+    is_renewal,
+    issue_renewal,
+    parse_renewal_request,
+)
+from mithaq.certs.tls import fingerprint
 from mithaq.ledger.checkpoint import Checkpoint, sign_checkpoint
 
 PENDING_MAX: Final = 1000
@@ -54,96 +71,34 @@ INVITATIONS_MAX: Final = 1000
 # "At least every minute" (PROTOCOL 2.2), with room for a slow moment.
 CHECKPOINT_INTERVAL: Final = timedelta(seconds=30)
 # How old an entry may be when it comes complete: administrators sign on paper time.
-BODY_AGE_MAX: Final = timedelta(days=30)
-
-
-class PendingKind(StrEnum):
-    """What waits for signatures."""
-
-    HUB = "hub"
-    MEMBER = "member"
-    AGREEMENT = "agreement"
-    LIFTING = "lifting"
-    RENEWAL = "renewal"
-    OTHER = "other"
-
-
-_KINDS: Final[dict[type, PendingKind]] = {
-    acts.HubEnrolled: PendingKind.HUB,
-    acts.MemberEnrolled: PendingKind.MEMBER,
-    acts.AgreementAdmitted: PendingKind.AGREEMENT,
-    acts.AgreementLifted: PendingKind.LIFTING,
-    acts.TlsRenewed: PendingKind.RENEWAL,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class PendingItem:
-    """An entry that waits for signatures, with what was issued for the case that it gets them."""
-
-    entry: SignedEntry
-    kind: PendingKind
-    subject: str
-    received_at: datetime
-    # SHA-256 of the request that this answers; empty where an entry itself came in.
-    request_hash: bytes = b""
-    # DER of the certificate that is handed out when the entry is in.
-    certificate: bytes = field(default=b"", repr=False)
-
-    @property
-    def id(self) -> str:
-        """Hex of the first 8 bytes of SHA-256 of the body."""
-        return body_hash(self.entry.body)[:8].hex()
-
-    @property
-    def fingerprint(self) -> str:
-        """What people compare over another channel: SHA-256 of the request or body, grouped."""
-        digest = (self.request_hash or body_hash(self.entry.body)).hex()
-        return " ".join(digest[at : at + 4] for at in range(0, len(digest), 4))
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What became of a request: the certificate (DER), or a reason code."""
-
-    request_hash: bytes
-    approved: bool
-    certificate: bytes = field(default=b"", repr=False)
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one act changes: rows to be written, and the leaf to be appended, if any."""
-
-    leaf: bytes | None = None
-    invitation: InvitationRecord | None = None
-    # With its present signatures; absent if the act touches none.
-    pending: PendingItem | None = None
-    # Id of an item that waits no longer.
-    settled: str | None = None
-    decision: Decision | None = None
-
-
-@dataclass(slots=True)
-class RegistrarState:
-    """What the registrar keeps beside the registry; the store writes it row by row."""
-
-    invitations: dict[bytes, InvitationRecord] = field(
-        default_factory=dict[bytes, InvitationRecord]
-    )
-    pending: dict[str, PendingItem] = field(default_factory=dict[str, PendingItem])
-    decisions: dict[bytes, Decision] = field(default_factory=dict[bytes, Decision])
+BODY_AGE_MAX: Final = REQUEST_AGE_MAX
+# How long a decision is told to a hub that connects again, and a refusal kept at all.
+DECISION_AGE_MAX: Final = timedelta(days=30)
+# Anybody can ask and be refused: what strangers were told is bounded.
+REFUSALS_MAX: Final = 1000
+REJECTED: Final = "MQ-TRUST-REJECTED"
+EXPIRED: Final = "MQ-TRUST-EXPIRED"
+SUPERSEDED: Final = "MQ-TRUST-SUPERSEDED"
 
 
 class RegistrarLog:
     """One federation's registrar. Not for use from two threads at once."""
 
     def __init__(
-        self, registry: Registry, state: RegistrarState, *, key: SigningPair, authority: Authority
+        self,
+        registry: Registry,
+        state: RegistrarState,
+        *,
+        key: SigningPair,
+        authority: Authority,
+        own_certificate: bytes = b"",
     ) -> None:
-        """Take up the registry and rows as stored; ``key`` is the registrar's own."""
+        """Take up the registry and rows as stored; ``key`` is the registrar's own.
+
+        ``own_certificate`` (DER) is the one that it came with, which answered no request.
+        """
         self.registry = registry
+        self._own_certificate = own_certificate
         self.state = state
         self._key = key
         self._authority = authority
@@ -201,6 +156,38 @@ class RegistrarLog:
         item = self._enrolment_item(request, at=at)
         return Step(invitation=replace(record, used_by=request.hash), pending=item)
 
+    def take_request(self, data: bytes, *, at: datetime) -> Step:
+        """Take what came by the hub: a newcomer's request or one for a certificate."""
+        take = self.take_renewal if is_renewal(data) else self.take_enrolment
+        return take(data, at=at)
+
+    def take_renewal(self, data: bytes, *, at: datetime) -> Step:
+        """Take a request for the next TLS certificate; the same one again changes nothing.
+
+        One waits for each holder: a newer one takes its place. What was answered once, or
+        waits, is not looked at again.
+
+        Raises:
+            RenewalOutdatedError, EnrolmentError, KeyReusedError, CertificateError and
+                their kin: as ``check_renewal_request`` and ``check_new_key``.
+
+        """
+        request = parse_renewal_request(data)
+        waiting = {each.request_hash: each for each in self.state.pending.values()}
+        if request.hash in waiting or request.hash in self.state.decisions:
+            return Step()
+        check_renewal_request(request, self.registry, at=at)
+        check_new_key(request, known=self.certificates())
+        issued = issue_renewal(request, self.registry, self._authority, at=at)
+        act = request.act(tls_fingerprint=issued.fingerprint)
+        before = self._waiting_renewal(act)
+        if before is None:
+            item = self._item(act, at=at, request_hash=request.hash, issued=issued)
+            return Step(pending=item)
+        item = self._drawn_up(act, at=at, request_hash=request.hash, issued=issued)
+        refusal = before.refusal(SUPERSEDED, at=at)
+        return Step(pending=item, settled=before.id, decision=refusal)
+
     def take_hub_request(self, data: bytes, *, at: datetime) -> Step:
         """Take a hub's request; raises EnrolmentError, TrustFormatError and their kin."""
         request = check_hub_request(data, federation=self.registry.federation)
@@ -226,15 +213,17 @@ class RegistrarLog:
             And what ``Registry.apply`` raises, but for lacking administrators.
 
         """
-        entry = SignedEntry.from_bytes(leaf)
-        examined = self.registry.examine(entry)
-        act = examined.body.act
+        act = parse_body(SignedEntry.from_bytes(leaf).body).act
+        item = self._merged(
+            PendingItem(SignedEntry.from_bytes(leaf), kind_of(act), subject_of(act), at)
+        )
+        examined = self.registry.examine(item.entry)
         _check_plausible(examined.body, at=at)
+        known = self.state.pending.get(item.id)
         if not examined.missing:
-            return Step(leaf=leaf, settled=self._settled(entry))
-        _check_may_wait(entry, act, examined.missing)
-        item = self._merged(PendingItem(entry, _kind(act), _subject(act), at))
-        if item.id not in self.state.pending and self._waits(act):
+            return self._entering(item.entry.to_bytes(), known, at)
+        _check_may_wait(item.entry, act, examined.missing)
+        if known is None and self._waits(act):
             return Step()
         return Step(pending=self._with_room(item))
 
@@ -257,23 +246,57 @@ class RegistrarLog:
         item = replace(item, entry=entry)
         if examined.missing:
             return Step(pending=item)
-        return Step(leaf=entry.to_bytes(), settled=item.id, decision=_approval(item))
+        return self._entering(entry.to_bytes(), item, at)
 
-    def reject(self, item_id: str, *, reason: str) -> Step:
-        """Drop what waits, with a reason code; raises PendingMissingError."""
+    def reject(self, item_id: str, rejection: Rejection, *, at: datetime) -> Step:
+        """Drop what waits, because an administrator turned it down.
+
+        Raises:
+            PendingMissingError: nothing of this id waits.
+            SignerUnknownError, SignatureInvalidError: no administrator signed this.
+
+        """
         item = self.item(item_id)
-        decision = Decision(item.request_hash, approved=False, reason=reason)
-        return Step(settled=item.id, decision=decision if item.request_hash else None)
+        check_rejection(rejection, body_hash(item.entry.body), self.registry)
+        return Step(settled=item.id, decision=item.refusal(REJECTED, at=at))
+
+    def expire(self, *, at: datetime) -> Iterator[Step]:
+        """Yield a step for each item that has waited for too long to be approved at all."""
+        for item in list(self.state.pending.values()):
+            if item.received_at < at - BODY_AGE_MAX:
+                yield Step(settled=item.id, decision=item.refusal(EXPIRED, at=at))
+
+    def forgettable(
+        self, *, at: datetime, refusals_max: int = REFUSALS_MAX
+    ) -> tuple[Decision, ...]:
+        """Return the decisions that nobody needs any more, oldest first.
+
+        Refusals go by age and by number; approvals by age, once their certificate is none
+        of those in use.
+        """
+        in_use = self._fingerprints_in_use()
+        decisions = sorted(self.state.decisions.values(), key=lambda each: each.decided_at)
+        refused = [each for each in decisions if not each.approved]
+        beyond = {each.request_hash for each in refused[: max(0, len(refused) - refusals_max)]}
+        return tuple(
+            each
+            for each in decisions
+            if each.request_hash in beyond
+            or (
+                each.decided_at < at - DECISION_AGE_MAX
+                and not (each.approved and fingerprint(each.certificate) in in_use)
+            )
+        )
 
     def commit(self, step: Step) -> Applied | None:
         """Make a step count, after it is durable; the entry applied, if it has one."""
         applied = self.registry.apply(step.leaf) if step.leaf is not None else None
         if step.invitation is not None:
             self.state.invitations[step.invitation.id] = step.invitation
-        if step.pending is not None:
-            self.state.pending[step.pending.id] = step.pending
         if step.settled is not None:
             self.state.pending.pop(step.settled, None)
+        if step.pending is not None:
+            self.state.pending[step.pending.id] = step.pending
         if step.decision is not None:
             self.state.decisions[step.decision.request_hash] = step.decision
         return applied
@@ -286,6 +309,11 @@ class RegistrarLog:
         if found is None:
             raise PendingMissingError(f"nothing waits under {item_id}")
         return found
+
+    def certificates(self) -> dict[bytes, bytes]:
+        """Return the certificates (DER) that were handed out and are known, by SHA-256."""
+        answers = (each.certificate for each in self.state.decisions.values())
+        return {fingerprint(each): each for each in (self._own_certificate, *answers) if each}
 
     def missing(self, item: PendingItem) -> Mapping[tuple[SignerRole, str], int]:
         """Return the signatures that an item lacks; raises what ``Registry.examine`` does."""
@@ -340,11 +368,15 @@ class RegistrarLog:
         request_hash: bytes = b"",
         issued: IssuedCertificate | None = None,
     ) -> PendingItem:
+        return self._with_room(self._drawn_up(act, at=at, request_hash=request_hash, issued=issued))
+
+    def _drawn_up(
+        self, act: Act, *, at: datetime, request_hash: bytes, issued: IssuedCertificate | None
+    ) -> PendingItem:
         entry = SignedEntry(draw_up(act, federation=self.registry.federation, at=at), ())
         self.registry.examine(entry)
         certificate = issued.der if issued else b""
-        item = PendingItem(entry, _kind(act), _subject(act), at, request_hash, certificate)
-        return self._with_room(item)
+        return PendingItem(entry, kind_of(act), subject_of(act), at, request_hash, certificate)
 
     def _with_room(self, item: PendingItem) -> PendingItem:
         if item.id not in self.state.pending and len(self.state.pending) >= PENDING_MAX:
@@ -361,22 +393,37 @@ class RegistrarLog:
         return replace(known, entry=merge_signatures(known.entry, item.entry.signatures))
 
     def _waits(self, act: Act) -> bool:
-        kind, subject = _kind(act), _subject(act)
+        kind, subject = kind_of(act), subject_of(act)
         return any(
-            _same_act(parse_body(each.entry.body).act, act)
+            is_same_act(parse_body(each.entry.body).act, act)
             for each in self.state.pending.values()
             if (each.kind, each.subject) == (kind, subject)
         )
 
-    def _settled(self, entry: SignedEntry) -> str | None:
-        item_id = body_hash(entry.body)[:8].hex()
-        return item_id if item_id in self.state.pending else None
+    def _waiting_renewal(self, act: acts.TlsRenewed) -> PendingItem | None:
+        """Return what waits for the same holder and was asked for, or None."""
+        return next(
+            (
+                each
+                for each in self.state.pending.values()
+                if each.request_hash
+                and (each.kind, each.subject) == (kind_of(act), subject_of(act))
+            ),
+            None,
+        )
 
+    def _fingerprints_in_use(self) -> set[bytes]:
+        registry = self.registry
+        found = {each for member in registry.members() for each in member.tls_fingerprints}
+        found.update(registry.registrar.tls_fingerprints)
+        found.update(registry.hub.tls_fingerprints if registry.has_hub else ())
+        return found
 
-def _approval(item: PendingItem) -> Decision | None:
-    if not item.request_hash:
-        return None
-    return Decision(item.request_hash, approved=True, certificate=item.certificate)
+    def _entering(self, leaf: bytes, item: PendingItem | None, at: datetime) -> Step:
+        """Return the step that enters a complete entry, and tells whoever asked for it."""
+        if item is None:
+            return Step(leaf=leaf)
+        return Step(leaf=leaf, settled=item.id, decision=item.approval(at=at))
 
 
 def _check_plausible(body: Body, *, at: datetime) -> None:
@@ -397,28 +444,3 @@ def _check_may_wait(
             raise AuthorityMissingError(f"{count} more to sign as {role.name.lower()} of {member}")
     if not entry.signatures and not isinstance(act, acts.AgreementAdmitted):
         raise AuthorityMissingError("nobody has signed this entry yet")
-
-
-def _same_act(first: Act, second: Act) -> bool:
-    if isinstance(first, acts.AgreementAdmitted) and isinstance(second, acts.AgreementAdmitted):
-        # No two ML-DSA signatures over the same terms are equal (LIMITS).
-        return first.terms == second.terms
-    return first == second
-
-
-def _kind(act: Act) -> PendingKind:
-    return _KINDS.get(type(act), PendingKind.OTHER)
-
-
-def _subject(act: Act) -> str:
-    match act:
-        case acts.AgreementAdmitted():
-            return Agreement.from_bytes(act.terms).id
-        case acts.AgreementLifted() | acts.AgreementEnded() | acts.AgreementSuspended():
-            return act.agreement_id
-        case acts.HubEnrolled():
-            return "hub"
-        case acts.AdministratorAdded():
-            return act.administrator.name
-        case _:
-            return str(getattr(act, "member", "") or getattr(act, "name", ""))

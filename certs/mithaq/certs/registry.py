@@ -301,6 +301,11 @@ class Registry:
             raise UnknownMemberError("no hub is enrolled yet")
         return self._state.hub
 
+    @property
+    def has_hub(self) -> bool:
+        """Whether a relay is enrolled."""
+        return self._state.hub is not None
+
     def member(self, member_id: str) -> Member:
         """Return a member, in whatever state; raises UnknownMemberError."""
         return self._state.member(member_id)

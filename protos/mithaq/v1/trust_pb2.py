@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mithaq/v1/trust.proto\x12\tmithaq.v1\x1a\x1b\x62uf/validate/validate.proto\"\x87\x01\n\rInviteRequest\x12\x43\n\x06member\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z]{2,3}-[a-z0-9][a-z0-9-]{0,29}$R\x06member\x12\x31\n\rvalid_seconds\x18\x02 \x01(\rB\x0c\xbaH\t*\x07\x18\x80\xce\xda\x03(<R\x0cvalidSeconds\"Y\n\x0eInviteResponse\x12(\n\ninvitation\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\ninvitation\x12\x1d\n\nexpires_at\x18\x02 \x01(\x03R\texpiresAt\"\x14\n\x12ListPendingRequest\"\xf8\x01\n\x0bPendingItem\x12 \n\x07item_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06itemId\x12\x1b\n\x04kind\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18 R\x04kind\x12!\n\x07subject\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64R\x07subject\x12\x1d\n\x04\x62ody\x18\x04 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@R\x04\x62ody\x12\x1e\n\nsignatures\x18\x05 \x01(\rR\nsignatures\x12\x1c\n\tthreshold\x18\x06 \x01(\rR\tthreshold\x12*\n\x0b\x66ingerprint\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x0b\x66ingerprint\"N\n\x13ListPendingResponse\x12\x37\n\x05items\x18\x01 \x03(\x0b\x32\x16.mithaq.v1.PendingItemB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x05items\"6\n\rAddHubRequest\x12%\n\x07request\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x10R\x07request\"2\n\x0e\x41\x64\x64HubResponse\x12 \n\x07item_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06itemId\"d\n\x0e\x41pproveRequest\x12\"\n\x07item_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06itemId\x12.\n\x0csigned_entry\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@R\x0bsignedEntry\"\xbd\x01\n\x0f\x41pproveResponse\x12\x1e\n\nsignatures\x18\x01 \x01(\rR\nsignatures\x12\x1c\n\tthreshold\x18\x02 \x01(\rR\tthreshold\x12\x18\n\x07\x65ntered\x18\x03 \x01(\x08R\x07\x65ntered\x12#\n\rregistry_size\x18\x04 \x01(\x04R\x0cregistrySize\x12-\n\x0chub_approval\x18\x05 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x02R\x0bhubApproval\">\n\x0c\x45nterRequest\x12.\n\x0csigned_entry\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@R\x0bsignedEntry\"\xa1\x01\n\rEnterResponse\x12#\n\rregistry_size\x18\x01 \x01(\x04R\x0cregistrySize\x12*\n\x0b\x65nforced_by\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x80\x08R\nenforcedBy\x12#\n\x07\x61waited\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x80\x08R\x07\x61waited\x12\x1a\n\x08\x63omplete\x18\x04 \x01(\x08R\x08\x63omplete\"\x14\n\x12ListMembersRequest\"\x81\x02\n\tMemberRow\x12\x1f\n\x06member\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\"R\x06member\x12\x1b\n\x04kind\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x14R\x04kind\x12+\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x0b\x64isplayName\x12\x1d\n\x05state\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x14R\x05state\x12\x34\n\x16verified_registry_size\x18\x05 \x01(\x04R\x14verifiedRegistrySize\x12\x34\n\x16\x63\x65rtificate_expires_at\x18\x06 \x01(\x03R\x14\x63\x65rtificateExpiresAt\"\xc8\x01\n\x13ListMembersResponse\x12\x39\n\x07members\x18\x01 \x03(\x0b\x32\x14.mithaq.v1.MemberRowB\t\xbaH\x06\x92\x01\x03\x10\x80\x08R\x07members\x12#\n\rregistry_size\x18\x02 \x01(\x04R\x0cregistrySize\x12(\n\x10registry_time_ms\x18\x03 \x01(\x03R\x0eregistryTimeMs\x12\'\n\nfederation\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64R\nfederation2\xa8\x03\n\x0cTrustService\x12=\n\x06Invite\x12\x18.mithaq.v1.InviteRequest\x1a\x19.mithaq.v1.InviteResponse\x12L\n\x0bListPending\x12\x1d.mithaq.v1.ListPendingRequest\x1a\x1e.mithaq.v1.ListPendingResponse\x12=\n\x06\x41\x64\x64Hub\x12\x18.mithaq.v1.AddHubRequest\x1a\x19.mithaq.v1.AddHubResponse\x12@\n\x07\x41pprove\x12\x19.mithaq.v1.ApproveRequest\x1a\x1a.mithaq.v1.ApproveResponse\x12<\n\x05\x45nter\x12\x17.mithaq.v1.EnterRequest\x1a\x18.mithaq.v1.EnterResponse0\x01\x12L\n\x0bListMembers\x12\x1d.mithaq.v1.ListMembersRequest\x1a\x1e.mithaq.v1.ListMembersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mithaq/v1/trust.proto\x12\tmithaq.v1\x1a\x1b\x62uf/validate/validate.proto\"\x87\x01\n\rInviteRequest\x12\x43\n\x06member\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z]{2,3}-[a-z0-9][a-z0-9-]{0,29}$R\x06member\x12\x31\n\rvalid_seconds\x18\x02 \x01(\rB\x0c\xbaH\t*\x07\x18\x80\xce\xda\x03(<R\x0cvalidSeconds\"Y\n\x0eInviteResponse\x12(\n\ninvitation\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 R\ninvitation\x12\x1d\n\nexpires_at\x18\x02 \x01(\x03R\texpiresAt\"\x14\n\x12ListPendingRequest\"\xf8\x01\n\x0bPendingItem\x12 \n\x07item_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06itemId\x12\x1b\n\x04kind\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18 R\x04kind\x12!\n\x07subject\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64R\x07subject\x12\x1d\n\x04\x62ody\x18\x04 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@R\x04\x62ody\x12\x1e\n\nsignatures\x18\x05 \x01(\rR\nsignatures\x12\x1c\n\tthreshold\x18\x06 \x01(\rR\tthreshold\x12*\n\x0b\x66ingerprint\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x0b\x66ingerprint\"N\n\x13ListPendingResponse\x12\x37\n\x05items\x18\x01 \x03(\x0b\x32\x16.mithaq.v1.PendingItemB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x05items\"6\n\rAddHubRequest\x12%\n\x07request\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x10R\x07request\"2\n\x0e\x41\x64\x64HubResponse\x12 \n\x07item_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06itemId\"d\n\x0e\x41pproveRequest\x12\"\n\x07item_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06itemId\x12.\n\x0csigned_entry\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@R\x0bsignedEntry\"\xbd\x01\n\x0f\x41pproveResponse\x12\x1e\n\nsignatures\x18\x01 \x01(\rR\nsignatures\x12\x1c\n\tthreshold\x18\x02 \x01(\rR\tthreshold\x12\x18\n\x07\x65ntered\x18\x03 \x01(\x08R\x07\x65ntered\x12#\n\rregistry_size\x18\x04 \x01(\x04R\x0cregistrySize\x12-\n\x0chub_approval\x18\x05 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x02R\x0bhubApproval\">\n\x0c\x45nterRequest\x12.\n\x0csigned_entry\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@R\x0bsignedEntry\"@\n\x0eProposeRequest\x12.\n\x0csigned_entry\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@R\x0bsignedEntry\"\xb0\x01\n\x0fProposeResponse\x12 \n\x07item_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06itemId\x12\x1e\n\nsignatures\x18\x02 \x01(\rR\nsignatures\x12\x1c\n\tthreshold\x18\x03 \x01(\rR\tthreshold\x12\x18\n\x07\x65ntered\x18\x04 \x01(\x08R\x07\x65ntered\x12#\n\rregistry_size\x18\x05 \x01(\x04R\x0cregistrySize\"\xc2\x01\n\rRejectRequest\x12\"\n\x07item_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06itemId\x12\x46\n\radministrator\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,29}$R\radministrator\x12!\n\x07\x65\x64\x32\x35\x35\x31\x39\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h@R\x07\x65\x64\x32\x35\x35\x31\x39\x12\"\n\x07mldsa44\x18\x04 \x01(\x0c\x42\x08\xbaH\x05z\x03h\xf4\x12R\x07mldsa44\"\x10\n\x0eRejectResponse\"\xa1\x01\n\rEnterResponse\x12#\n\rregistry_size\x18\x01 \x01(\x04R\x0cregistrySize\x12*\n\x0b\x65nforced_by\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x80\x08R\nenforcedBy\x12#\n\x07\x61waited\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x80\x08R\x07\x61waited\x12\x1a\n\x08\x63omplete\x18\x04 \x01(\x08R\x08\x63omplete\"\x14\n\x12ListMembersRequest\"u\n\x06KeyRow\x12!\n\x07purpose\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 R\x07purpose\x12)\n\x0b\x66ingerprint\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h R\x0b\x66ingerprint\x12\x1d\n\nexpires_at\x18\x03 \x01(\x03R\texpiresAt\"\xb2\x02\n\tMemberRow\x12\x1f\n\x06member\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\"R\x06member\x12\x1b\n\x04kind\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x14R\x04kind\x12+\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x0b\x64isplayName\x12\x1d\n\x05state\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x14R\x05state\x12\x34\n\x16verified_registry_size\x18\x05 \x01(\x04R\x14verifiedRegistrySize\x12\x34\n\x16\x63\x65rtificate_expires_at\x18\x06 \x01(\x03R\x14\x63\x65rtificateExpiresAt\x12/\n\x04keys\x18\x07 \x03(\x0b\x32\x11.mithaq.v1.KeyRowB\x08\xbaH\x05\x92\x01\x02\x10@R\x04keys\"Z\n\x10\x41\x64ministratorRow\x12\x1b\n\x04name\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x1eR\x04name\x12)\n\x0b\x66ingerprint\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h R\x0b\x66ingerprint\"\xea\x02\n\x13ListMembersResponse\x12\x39\n\x07members\x18\x01 \x03(\x0b\x32\x14.mithaq.v1.MemberRowB\t\xbaH\x06\x92\x01\x03\x10\x80\x08R\x07members\x12#\n\rregistry_size\x18\x02 \x01(\x04R\x0cregistrySize\x12(\n\x10registry_time_ms\x18\x03 \x01(\x03R\x0eregistryTimeMs\x12\'\n\nfederation\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64R\nfederation\x12N\n\x0e\x61\x64ministrators\x18\x05 \x03(\x0b\x32\x1b.mithaq.v1.AdministratorRowB\t\xbaH\x06\x92\x01\x03\x10\x80\x08R\x0e\x61\x64ministrators\x12\x1c\n\tthreshold\x18\x06 \x01(\rR\tthreshold\x12\x32\n\x0f\x63\x61_fingerprints\x18\x07 \x03(\x0c\x42\t\xbaH\x06\x92\x01\x03\x10\x80\x08R\x0e\x63\x61\x46ingerprints2\xa9\x04\n\x0cTrustService\x12=\n\x06Invite\x12\x18.mithaq.v1.InviteRequest\x1a\x19.mithaq.v1.InviteResponse\x12L\n\x0bListPending\x12\x1d.mithaq.v1.ListPendingRequest\x1a\x1e.mithaq.v1.ListPendingResponse\x12=\n\x06\x41\x64\x64Hub\x12\x18.mithaq.v1.AddHubRequest\x1a\x19.mithaq.v1.AddHubResponse\x12@\n\x07\x41pprove\x12\x19.mithaq.v1.ApproveRequest\x1a\x1a.mithaq.v1.ApproveResponse\x12@\n\x07Propose\x12\x19.mithaq.v1.ProposeRequest\x1a\x1a.mithaq.v1.ProposeResponse\x12=\n\x06Reject\x12\x18.mithaq.v1.RejectRequest\x1a\x19.mithaq.v1.RejectResponse\x12<\n\x05\x45nter\x12\x17.mithaq.v1.EnterRequest\x1a\x18.mithaq.v1.EnterResponse0\x01\x12L\n\x0bListMembers\x12\x1d.mithaq.v1.ListMembersRequest\x1a\x1e.mithaq.v1.ListMembersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,10 +62,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPROVERESPONSE'].fields_by_name['hub_approval']._serialized_options = b'\272H\007z\005\030\200\200\200\002'
   _globals['_ENTERREQUEST'].fields_by_name['signed_entry']._loaded_options = None
   _globals['_ENTERREQUEST'].fields_by_name['signed_entry']._serialized_options = b'\272H\010z\006\020\001\030\200\200@'
+  _globals['_PROPOSEREQUEST'].fields_by_name['signed_entry']._loaded_options = None
+  _globals['_PROPOSEREQUEST'].fields_by_name['signed_entry']._serialized_options = b'\272H\010z\006\020\001\030\200\200@'
+  _globals['_PROPOSERESPONSE'].fields_by_name['item_id']._loaded_options = None
+  _globals['_PROPOSERESPONSE'].fields_by_name['item_id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_REJECTREQUEST'].fields_by_name['item_id']._loaded_options = None
+  _globals['_REJECTREQUEST'].fields_by_name['item_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_REJECTREQUEST'].fields_by_name['administrator']._loaded_options = None
+  _globals['_REJECTREQUEST'].fields_by_name['administrator']._serialized_options = b'\272H\035r\0332\031^[a-z0-9][a-z0-9-]{0,29}$'
+  _globals['_REJECTREQUEST'].fields_by_name['ed25519']._loaded_options = None
+  _globals['_REJECTREQUEST'].fields_by_name['ed25519']._serialized_options = b'\272H\004z\002h@'
+  _globals['_REJECTREQUEST'].fields_by_name['mldsa44']._loaded_options = None
+  _globals['_REJECTREQUEST'].fields_by_name['mldsa44']._serialized_options = b'\272H\005z\003h\364\022'
   _globals['_ENTERRESPONSE'].fields_by_name['enforced_by']._loaded_options = None
   _globals['_ENTERRESPONSE'].fields_by_name['enforced_by']._serialized_options = b'\272H\006\222\001\003\020\200\010'
   _globals['_ENTERRESPONSE'].fields_by_name['awaited']._loaded_options = None
   _globals['_ENTERRESPONSE'].fields_by_name['awaited']._serialized_options = b'\272H\006\222\001\003\020\200\010'
+  _globals['_KEYROW'].fields_by_name['purpose']._loaded_options = None
+  _globals['_KEYROW'].fields_by_name['purpose']._serialized_options = b'\272H\004r\002\030 '
+  _globals['_KEYROW'].fields_by_name['fingerprint']._loaded_options = None
+  _globals['_KEYROW'].fields_by_name['fingerprint']._serialized_options = b'\272H\004z\002h '
   _globals['_MEMBERROW'].fields_by_name['member']._loaded_options = None
   _globals['_MEMBERROW'].fields_by_name['member']._serialized_options = b'\272H\004r\002\030\"'
   _globals['_MEMBERROW'].fields_by_name['kind']._loaded_options = None
@@ -74,10 +90,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEMBERROW'].fields_by_name['display_name']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_MEMBERROW'].fields_by_name['state']._loaded_options = None
   _globals['_MEMBERROW'].fields_by_name['state']._serialized_options = b'\272H\004r\002\030\024'
+  _globals['_MEMBERROW'].fields_by_name['keys']._loaded_options = None
+  _globals['_MEMBERROW'].fields_by_name['keys']._serialized_options = b'\272H\005\222\001\002\020@'
+  _globals['_ADMINISTRATORROW'].fields_by_name['name']._loaded_options = None
+  _globals['_ADMINISTRATORROW'].fields_by_name['name']._serialized_options = b'\272H\004r\002\030\036'
+  _globals['_ADMINISTRATORROW'].fields_by_name['fingerprint']._loaded_options = None
+  _globals['_ADMINISTRATORROW'].fields_by_name['fingerprint']._serialized_options = b'\272H\004z\002h '
   _globals['_LISTMEMBERSRESPONSE'].fields_by_name['members']._loaded_options = None
   _globals['_LISTMEMBERSRESPONSE'].fields_by_name['members']._serialized_options = b'\272H\006\222\001\003\020\200\010'
   _globals['_LISTMEMBERSRESPONSE'].fields_by_name['federation']._loaded_options = None
   _globals['_LISTMEMBERSRESPONSE'].fields_by_name['federation']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_LISTMEMBERSRESPONSE'].fields_by_name['administrators']._loaded_options = None
+  _globals['_LISTMEMBERSRESPONSE'].fields_by_name['administrators']._serialized_options = b'\272H\006\222\001\003\020\200\010'
+  _globals['_LISTMEMBERSRESPONSE'].fields_by_name['ca_fingerprints']._loaded_options = None
+  _globals['_LISTMEMBERSRESPONSE'].fields_by_name['ca_fingerprints']._serialized_options = b'\272H\006\222\001\003\020\200\010'
   _globals['_INVITEREQUEST']._serialized_start=66
   _globals['_INVITEREQUEST']._serialized_end=201
   _globals['_INVITERESPONSE']._serialized_start=203
@@ -98,14 +124,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPROVERESPONSE']._serialized_end=1047
   _globals['_ENTERREQUEST']._serialized_start=1049
   _globals['_ENTERREQUEST']._serialized_end=1111
-  _globals['_ENTERRESPONSE']._serialized_start=1114
-  _globals['_ENTERRESPONSE']._serialized_end=1275
-  _globals['_LISTMEMBERSREQUEST']._serialized_start=1277
-  _globals['_LISTMEMBERSREQUEST']._serialized_end=1297
-  _globals['_MEMBERROW']._serialized_start=1300
-  _globals['_MEMBERROW']._serialized_end=1557
-  _globals['_LISTMEMBERSRESPONSE']._serialized_start=1560
-  _globals['_LISTMEMBERSRESPONSE']._serialized_end=1760
-  _globals['_TRUSTSERVICE']._serialized_start=1763
-  _globals['_TRUSTSERVICE']._serialized_end=2187
+  _globals['_PROPOSEREQUEST']._serialized_start=1113
+  _globals['_PROPOSEREQUEST']._serialized_end=1177
+  _globals['_PROPOSERESPONSE']._serialized_start=1180
+  _globals['_PROPOSERESPONSE']._serialized_end=1356
+  _globals['_REJECTREQUEST']._serialized_start=1359
+  _globals['_REJECTREQUEST']._serialized_end=1553
+  _globals['_REJECTRESPONSE']._serialized_start=1555
+  _globals['_REJECTRESPONSE']._serialized_end=1571
+  _globals['_ENTERRESPONSE']._serialized_start=1574
+  _globals['_ENTERRESPONSE']._serialized_end=1735
+  _globals['_LISTMEMBERSREQUEST']._serialized_start=1737
+  _globals['_LISTMEMBERSREQUEST']._serialized_end=1757
+  _globals['_KEYROW']._serialized_start=1759
+  _globals['_KEYROW']._serialized_end=1876
+  _globals['_MEMBERROW']._serialized_start=1879
+  _globals['_MEMBERROW']._serialized_end=2185
+  _globals['_ADMINISTRATORROW']._serialized_start=2187
+  _globals['_ADMINISTRATORROW']._serialized_end=2277
+  _globals['_LISTMEMBERSRESPONSE']._serialized_start=2280
+  _globals['_LISTMEMBERSRESPONSE']._serialized_end=2642
+  _globals['_TRUSTSERVICE']._serialized_start=2645
+  _globals['_TRUSTSERVICE']._serialized_end=3198
 # @@protoc_insertion_point(module_scope)

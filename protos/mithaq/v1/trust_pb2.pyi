@@ -277,6 +277,111 @@ class EnterRequest(_message.Message):
 Global___EnterRequest: _TypeAlias = EnterRequest  # noqa: Y015
 
 @_typing.final
+class ProposeRequest(_message.Message):
+    """Hands in an entry that takes more than one signature, with those that it has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNED_ENTRY_FIELD_NUMBER: _builtins.int
+    signed_entry: _builtins.bytes
+    """Exact bytes of a SignedEntry."""
+    def __init__(
+        self,
+        *,
+        signed_entry: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["signed_entry", b"signed_entry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeRequest: _TypeAlias = ProposeRequest  # noqa: Y015
+
+@_typing.final
+class ProposeResponse(_message.Message):
+    """How far the item is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    ENTERED_FIELD_NUMBER: _builtins.int
+    REGISTRY_SIZE_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    signatures: _builtins.int
+    threshold: _builtins.int
+    entered: _builtins.bool
+    """True once it is in the registry."""
+    registry_size: _builtins.int
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        signatures: _builtins.int = ...,
+        threshold: _builtins.int = ...,
+        entered: _builtins.bool = ...,
+        registry_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entered", b"entered", "item_id", b"item_id", "registry_size", b"registry_size", "signatures", b"signatures", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeResponse: _TypeAlias = ProposeResponse  # noqa: Y015
+
+@_typing.final
+class RejectRequest(_message.Message):
+    """One administrator turns down what waits. Both signatures are over
+    `"mithaq/rejection/v1" || lp(federation) || lp(SHA-256 of the waiting body)`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    ADMINISTRATOR_FIELD_NUMBER: _builtins.int
+    ED25519_FIELD_NUMBER: _builtins.int
+    MLDSA44_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    administrator: _builtins.str
+    ed25519: _builtins.bytes
+    mldsa44: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        administrator: _builtins.str = ...,
+        ed25519: _builtins.bytes = ...,
+        mldsa44: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administrator", b"administrator", "ed25519", b"ed25519", "item_id", b"item_id", "mldsa44", b"mldsa44"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectRequest: _TypeAlias = RejectRequest  # noqa: Y015
+
+@_typing.final
+class RejectResponse(_message.Message):
+    """It waits no longer; who asked is told so."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectResponse: _TypeAlias = RejectResponse  # noqa: Y015
+
+@_typing.final
 class EnterResponse(_message.Message):
     """Who enforces it by now; sent again as nodes report."""
 
@@ -326,6 +431,38 @@ class ListMembersRequest(_message.Message):
 Global___ListMembersRequest: _TypeAlias = ListMembersRequest  # noqa: Y015
 
 @_typing.final
+class KeyRow(_message.Message):
+    """A key that the registry binds to somebody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    purpose: _builtins.str
+    """certificate, log, receipt, reception, cosigning, ordering or administrator."""
+    fingerprint: _builtins.bytes
+    """Of a certificate its DER's, of a reception key its id, of a pair that of both public
+    halves, Ed25519 first: SHA-256.
+    """
+    expires_at: _builtins.int
+    """Seconds since 1970; 0 if it has no end, or the registrar never saw the certificate."""
+    def __init__(
+        self,
+        *,
+        purpose: _builtins.str = ...,
+        fingerprint: _builtins.bytes = ...,
+        expires_at: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "fingerprint", b"fingerprint", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyRow: _TypeAlias = KeyRow  # noqa: Y015
+
+@_typing.final
 class MemberRow(_message.Message):
     """A member, the hub or the registrar."""
 
@@ -337,6 +474,7 @@ class MemberRow(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     VERIFIED_REGISTRY_SIZE_FIELD_NUMBER: _builtins.int
     CERTIFICATE_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
     member: _builtins.str
     kind: _builtins.str
     """hub, node or registrar."""
@@ -345,6 +483,9 @@ class MemberRow(_message.Message):
     """invited, pending, active, suspended or revoked."""
     verified_registry_size: _builtins.int
     certificate_expires_at: _builtins.int
+    """End of the newest certificate; 0 if the registrar never saw it."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyRow]: ...
     def __init__(
         self,
         *,
@@ -354,14 +495,40 @@ class MemberRow(_message.Message):
         state: _builtins.str = ...,
         verified_registry_size: _builtins.int = ...,
         certificate_expires_at: _builtins.int = ...,
+        keys: _abc.Iterable[Global___KeyRow] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expires_at", b"certificate_expires_at", "display_name", b"display_name", "kind", b"kind", "member", b"member", "state", b"state", "verified_registry_size", b"verified_registry_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expires_at", b"certificate_expires_at", "display_name", b"display_name", "keys", b"keys", "kind", b"kind", "member", b"member", "state", b"state", "verified_registry_size", b"verified_registry_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MemberRow: _TypeAlias = MemberRow  # noqa: Y015
+
+@_typing.final
+class AdministratorRow(_message.Message):
+    """A trust administrator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    fingerprint: _builtins.bytes
+    """SHA-256 of both public halves, Ed25519 first."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        fingerprint: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdministratorRow: _TypeAlias = AdministratorRow  # noqa: Y015
 
 @_typing.final
 class ListMembersResponse(_message.Message):
@@ -373,11 +540,22 @@ class ListMembersResponse(_message.Message):
     REGISTRY_SIZE_FIELD_NUMBER: _builtins.int
     REGISTRY_TIME_MS_FIELD_NUMBER: _builtins.int
     FEDERATION_FIELD_NUMBER: _builtins.int
+    ADMINISTRATORS_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    CA_FINGERPRINTS_FIELD_NUMBER: _builtins.int
     registry_size: _builtins.int
     registry_time_ms: _builtins.int
     federation: _builtins.str
+    threshold: _builtins.int
+    """k: how many of them it takes to widen."""
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemberRow]: ...
+    @_builtins.property
+    def administrators(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdministratorRow]: ...
+    @_builtins.property
+    def ca_fingerprints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """SHA-256 of each issuing CA's certificate, oldest first."""
+
     def __init__(
         self,
         *,
@@ -385,10 +563,13 @@ class ListMembersResponse(_message.Message):
         registry_size: _builtins.int = ...,
         registry_time_ms: _builtins.int = ...,
         federation: _builtins.str = ...,
+        administrators: _abc.Iterable[Global___AdministratorRow] | None = ...,
+        threshold: _builtins.int = ...,
+        ca_fingerprints: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["federation", b"federation", "members", b"members", "registry_size", b"registry_size", "registry_time_ms", b"registry_time_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administrators", b"administrators", "ca_fingerprints", b"ca_fingerprints", "federation", b"federation", "members", b"members", "registry_size", b"registry_size", "registry_time_ms", b"registry_time_ms", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,16 @@ class TrustServiceStub:
                 request_serializer=mithaq_dot_v1_dot_trust__pb2.ApproveRequest.SerializeToString,
                 response_deserializer=mithaq_dot_v1_dot_trust__pb2.ApproveResponse.FromString,
                 _registered_method=True)
+        self.Propose = channel.unary_unary(
+                '/mithaq.v1.TrustService/Propose',
+                request_serializer=mithaq_dot_v1_dot_trust__pb2.ProposeRequest.SerializeToString,
+                response_deserializer=mithaq_dot_v1_dot_trust__pb2.ProposeResponse.FromString,
+                _registered_method=True)
+        self.Reject = channel.unary_unary(
+                '/mithaq.v1.TrustService/Reject',
+                request_serializer=mithaq_dot_v1_dot_trust__pb2.RejectRequest.SerializeToString,
+                response_deserializer=mithaq_dot_v1_dot_trust__pb2.RejectResponse.FromString,
+                _registered_method=True)
         self.Enter = channel.unary_stream(
                 '/mithaq.v1.TrustService/Enter',
                 request_serializer=mithaq_dot_v1_dot_trust__pb2.EnterRequest.SerializeToString,
@@ -99,6 +109,20 @@ class TrustServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Propose(self, request, context):
+        """Hand in an entry that waits for more signatures.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reject(self, request, context):
+        """Turn down what waits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Enter(self, request, context):
         """Enter a signed narrowing at once, and watch who enforces it.
         """
@@ -135,6 +159,16 @@ def add_TrustServiceServicer_to_server(servicer, server):
                     servicer.Approve,
                     request_deserializer=mithaq_dot_v1_dot_trust__pb2.ApproveRequest.FromString,
                     response_serializer=mithaq_dot_v1_dot_trust__pb2.ApproveResponse.SerializeToString,
+            ),
+            'Propose': grpc.unary_unary_rpc_method_handler(
+                    servicer.Propose,
+                    request_deserializer=mithaq_dot_v1_dot_trust__pb2.ProposeRequest.FromString,
+                    response_serializer=mithaq_dot_v1_dot_trust__pb2.ProposeResponse.SerializeToString,
+            ),
+            'Reject': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reject,
+                    request_deserializer=mithaq_dot_v1_dot_trust__pb2.RejectRequest.FromString,
+                    response_serializer=mithaq_dot_v1_dot_trust__pb2.RejectResponse.SerializeToString,
             ),
             'Enter': grpc.unary_stream_rpc_method_handler(
                     servicer.Enter,
@@ -256,6 +290,60 @@ class TrustService:
             '/mithaq.v1.TrustService/Approve',
             mithaq_dot_v1_dot_trust__pb2.ApproveRequest.SerializeToString,
             mithaq_dot_v1_dot_trust__pb2.ApproveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Propose(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mithaq.v1.TrustService/Propose',
+            mithaq_dot_v1_dot_trust__pb2.ProposeRequest.SerializeToString,
+            mithaq_dot_v1_dot_trust__pb2.ProposeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mithaq.v1.TrustService/Reject',
+            mithaq_dot_v1_dot_trust__pb2.RejectRequest.SerializeToString,
+            mithaq_dot_v1_dot_trust__pb2.RejectResponse.FromString,
             options,
             channel_credentials,
             insecure,

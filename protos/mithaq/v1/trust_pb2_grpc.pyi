@@ -43,6 +43,10 @@ class TrustServiceStub:
     """Hand in a hub's certificate request."""
     Approve: _grpc.UnaryUnaryMultiCallable[_trust_pb2.ApproveRequest, _trust_pb2.ApproveResponse]
     """Add an administrator's signatures to a pending item."""
+    Propose: _grpc.UnaryUnaryMultiCallable[_trust_pb2.ProposeRequest, _trust_pb2.ProposeResponse]
+    """Hand in an entry that waits for more signatures."""
+    Reject: _grpc.UnaryUnaryMultiCallable[_trust_pb2.RejectRequest, _trust_pb2.RejectResponse]
+    """Turn down what waits."""
     Enter: _grpc.UnaryStreamMultiCallable[_trust_pb2.EnterRequest, _trust_pb2.EnterResponse]
     """Enter a signed narrowing at once, and watch who enforces it."""
     ListMembers: _grpc.UnaryUnaryMultiCallable[_trust_pb2.ListMembersRequest, _trust_pb2.ListMembersResponse]
@@ -61,6 +65,10 @@ class TrustServiceAsyncStub(TrustServiceStub):
     """Hand in a hub's certificate request."""
     Approve: _aio.UnaryUnaryMultiCallable[_trust_pb2.ApproveRequest, _trust_pb2.ApproveResponse]  # type: ignore[assignment]
     """Add an administrator's signatures to a pending item."""
+    Propose: _aio.UnaryUnaryMultiCallable[_trust_pb2.ProposeRequest, _trust_pb2.ProposeResponse]  # type: ignore[assignment]
+    """Hand in an entry that waits for more signatures."""
+    Reject: _aio.UnaryUnaryMultiCallable[_trust_pb2.RejectRequest, _trust_pb2.RejectResponse]  # type: ignore[assignment]
+    """Turn down what waits."""
     Enter: _aio.UnaryStreamMultiCallable[_trust_pb2.EnterRequest, _trust_pb2.EnterResponse]  # type: ignore[assignment]
     """Enter a signed narrowing at once, and watch who enforces it."""
     ListMembers: _aio.UnaryUnaryMultiCallable[_trust_pb2.ListMembersRequest, _trust_pb2.ListMembersResponse]  # type: ignore[assignment]
@@ -100,6 +108,22 @@ class TrustServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trust_pb2.ApproveResponse, _abc.Awaitable[_trust_pb2.ApproveResponse]]:
         """Add an administrator's signatures to a pending item."""
+
+    @_abc_1.abstractmethod
+    def Propose(
+        self,
+        request: _trust_pb2.ProposeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trust_pb2.ProposeResponse, _abc.Awaitable[_trust_pb2.ProposeResponse]]:
+        """Hand in an entry that waits for more signatures."""
+
+    @_abc_1.abstractmethod
+    def Reject(
+        self,
+        request: _trust_pb2.RejectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trust_pb2.RejectResponse, _abc.Awaitable[_trust_pb2.RejectResponse]]:
+        """Turn down what waits."""
 
     @_abc_1.abstractmethod
     def Enter(

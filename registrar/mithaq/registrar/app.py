@@ -2,24 +2,26 @@
 
 import asyncio
 import random
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from mithaq.certs.errors import UnknownMemberError
+from mithaq.certs.errors import TrustError
 from mithaq.registrar.config import RegistrarConfig
-from mithaq.registrar.founding import OWNER, Places
 from mithaq.registrar.link import HubLink
+from mithaq.registrar.local_users import Users, renew_local
 from mithaq.registrar.office import Office, utc_now
+from mithaq.registrar.places import OWNER, Places
+from mithaq.registrar.renewal import RENEWAL_FAILED, RENEWAL_INTERVAL_S, Renewal, own_certificate
 from mithaq.registrar.trust_service import TrustService
 from mithaq.service import logging as log_lines
 from mithaq.service.channel import open_channel
 from mithaq.service.errors import RemoteError
 from mithaq.service.health import HealthServer
-from mithaq.service.identity import LiveCalls, PeerUnknownError
+from mithaq.service.identity import LiveCalls
 from mithaq.service.interceptor import CallInterceptor
 from mithaq.service.local_api import LocalApi
 from mithaq.service.logging import declare, logger
@@ -66,7 +68,7 @@ async def _serve(config: RegistrarConfig, office: Office, stop: asyncio.Event) -
     places = Places(config.directory)
     api = LocalApi(places.local, config.federation, OWNER)
     interceptor = CallInterceptor(
-        lookup=Users.read(places).lookup, live=live, metrics=CallMetrics(metrics)
+        lookup=Users(places).lookup, live=live, metrics=CallMetrics(metrics)
     )
     server = build_server([interceptor])
     trust_pb2_grpc.add_TrustServiceServicer_to_server(TrustService(office), server)
@@ -77,9 +79,13 @@ async def _serve(config: RegistrarConfig, office: Office, stop: asyncio.Event) -
     await server.start()
     await health.start(config.metrics_port)
     logger().info(STARTED, federation=config.federation, port=port, size=office.log.registry.size)
+    switched = asyncio.Event()
+    renewal = Renewal(office, own_certificate(places), switched.set)
+    renewal.own.take_up()
     tasks = [
         asyncio.create_task(_keep_time(config, office)),
-        asyncio.create_task(_keep_linked(places, office)),
+        asyncio.create_task(_keep_linked(places, office, switched)),
+        asyncio.create_task(_keep_up(config, office, renewal)),
     ]
     stopped = asyncio.create_task(stop.wait())
     try:
@@ -96,42 +102,35 @@ async def _serve(config: RegistrarConfig, office: Office, stop: asyncio.Event) -
         await health.stop()
 
 
-@dataclass(frozen=True, slots=True)
-class Users:
-    """Whose certificates may call the local API.
-
-    What widens needs administrators' signatures beside it, and their keys are not here.
-    """
-
-    fingerprints: frozenset[bytes]
-
-    @classmethod
-    def read(cls, places: Places) -> "Users":
-        """Read them from the registrar's folder."""
-        lines = places.users.read_text(encoding="ascii").split()
-        return cls(frozenset(bytes.fromhex(line) for line in lines))
-
-    def lookup(self, fingerprint: bytes) -> str:
-        """Return who calls; raise PeerUnknownError."""
-        if fingerprint not in self.fingerprints:
-            raise PeerUnknownError
-        return OWNER
-
-
 async def _keep_time(config: RegistrarConfig, office: Office) -> None:
     while True:
         await office.keep_time(interval=timedelta(seconds=config.checkpoint_seconds))
         await asyncio.sleep(config.checkpoint_seconds / 4)
 
 
-async def _keep_linked(places: Places, office: Office) -> None:
-    while not _has_hub(office):
-        await office.wait_for(lambda: _has_hub(office), seconds=HUB_WAIT_SECONDS)
+async def _keep_up(config: RegistrarConfig, office: Office, renewal: Renewal) -> None:
+    """Renew what ends soon, and forget what is old."""
+    while True:
+        await renewal.step()
+        await office.tidy()
+        try:
+            await asyncio.to_thread(renew_local, config, at=office.now())
+        except (TrustError, OSError) as fault:
+            code = getattr(fault, "code", "MQ-CERT-FILE")
+            logger().warning(RENEWAL_FAILED, code=code)
+        await office.wait_for(renewal.is_answered, seconds=RENEWAL_INTERVAL_S)
+
+
+async def _keep_linked(places: Places, office: Office, switched: asyncio.Event) -> None:
+    while not office.log.registry.has_hub:
+        await office.wait_for(lambda: office.log.registry.has_hub, seconds=HUB_WAIT_SECONDS)
 
     async def session() -> None:
+        switched.clear()
         credentials = channel_credentials(places.tls.read())
         async with open_channel(office.log.registry.hub.exchange_address, credentials) as channel:
-            await HubLink(office, exchange_pb2_grpc.OrderingServiceStub(channel)).run()
+            link = HubLink(office, exchange_pb2_grpc.OrderingServiceStub(channel))
+            await _until_either(link.run(), switched.wait())
 
     await keep_connected(
         session,
@@ -140,12 +139,17 @@ async def _keep_linked(places: Places, office: Office) -> None:
     )
 
 
-def _has_hub(office: Office) -> bool:
+async def _until_either(*works: Coroutine[Any, Any, object]) -> None:
+    """Return when one of them ends, or raise what it raised; the others are cancelled."""
+    tasks = [asyncio.create_task(each) for each in works]
     try:
-        _ = office.log.registry.hub
-    except UnknownMemberError:
-        return False
-    return True
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            each.result()
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _note_failure(error: RemoteError) -> None:

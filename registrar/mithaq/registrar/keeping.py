@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from mithaq.certs.enrolment import InvitationRecord
 from mithaq.certs.entries import SignedEntry
-from mithaq.certs.registrar import (
+from mithaq.certs.registrar_state import (
     Decision,
     PendingItem,
     PendingKind,
@@ -124,6 +124,7 @@ def _write_decision(connection: sa.Connection, decision: Decision) -> None:
         DECISION.insert().values(
             request_hash=decision.request_hash,
             approved=decision.approved,
+            decided_at=int(decision.decided_at.timestamp()),
             certificate=decision.certificate,
             reason=decision.reason,
         )
@@ -153,7 +154,11 @@ def load_state(connection: sa.Connection) -> RegistrarState:
         )
     for row in connection.execute(sa.select(DECISION)):
         state.decisions[row.request_hash] = Decision(
-            row.request_hash, row.approved, row.certificate, row.reason
+            row.request_hash,
+            row.approved,
+            _instant(row.decided_at),
+            row.certificate,
+            row.reason,
         )
     return state
 

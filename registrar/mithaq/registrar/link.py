@@ -5,13 +5,14 @@ nothing: it takes what is handed to it, and says how far it and each node are.
 """
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import Final
 
 from mithaq.certs.authority import IssuedCertificate
 from mithaq.certs.errors import TrustError
-from mithaq.certs.registrar import Decision, Step
+from mithaq.certs.registrar import DECISION_AGE_MAX
+from mithaq.certs.registrar_state import Decision, Step
 from mithaq.ledger.errors import LedgerError
 from mithaq.registrar.office import Office
 from mithaq.service.logging import declare, logger
@@ -23,7 +24,6 @@ DECISIONS_PER_MESSAGE: Final = 256
 TAKEN_PER_MESSAGE: Final = 1024
 IDLE_SECONDS: Final = 5.0
 HUB: Final = "hub"
-REFUSALS_KEPT_MAX: Final = 1000
 
 SUBMISSION_REFUSED: Final = declare("submission refused", "code")
 
@@ -72,15 +72,20 @@ class HubLink:
             self._taken
             or self._hub_size < log.registry.size
             or (note is not None and note.note_bytes != self._sent_note)
-            or log.state.decisions.keys() - self._sent_decisions
+            or next(self.unsent_decisions(), None)
         )
+
+    def unsent_decisions(self) -> Iterator[Decision]:
+        """Yield what this hub was not told on this connection; the old it was told before."""
+        since = self._office.now() - DECISION_AGE_MAX
+        for request_hash, each in self._office.log.state.decisions.items():
+            if request_hash not in self._sent_decisions and each.decided_at >= since:
+                yield each
 
     async def _next_request(self) -> exchange_pb2.OrderRequest:
         taken, self._taken = self._taken[:TAKEN_PER_MESSAGE], self._taken[TAKEN_PER_MESSAGE:]
         request = exchange_pb2.OrderRequest(taken=taken)
-        state = self._office.log.state
-        waiting = (each for key, each in state.decisions.items() if key not in self._sent_decisions)
-        unsent = list(islice(waiting, DECISIONS_PER_MESSAGE))
+        unsent = list(islice(self.unsent_decisions(), DECISIONS_PER_MESSAGE))
         request.decisions.extend(_decision(each) for each in unsent)
         self._sent_decisions.update(each.request_hash for each in unsent)
         await self._add_registry(request)
@@ -118,7 +123,7 @@ class HubLink:
         try:
             if submission.WhichOneof("item") == "enrolment":
                 await self._office.act(
-                    lambda log: (None, log.take_enrolment(submission.enrolment, at=at))
+                    lambda log: (None, log.take_request(submission.enrolment, at=at))
                 )
             else:
                 await self._office.act(lambda log: (None, log.take_entry(submission.entry, at=at)))
@@ -133,11 +138,13 @@ class HubLink:
         request_hash = hashlib.sha256(submission.enrolment).digest()
         if request_hash in self._office.log.state.decisions:
             return
-        decision = Decision(request_hash, approved=False, reason=code)
+        at = self._office.now()
+        decision = Decision(
+            request_hash, approved=False, decided_at=at.replace(microsecond=0), reason=code
+        )
         await self._office.act(lambda _log: (None, Step(decision=decision)))
         # Anybody can ask and be refused: what strangers were told is not kept for ever.
-        forgotten = await self._office.forget_refusals(keep=REFUSALS_KEPT_MAX)
-        self._sent_decisions -= forgotten
+        self._sent_decisions -= await self._office.tidy()
 
 
 def _decision(decision: Decision) -> exchange_pb2.EnrolmentDecision:

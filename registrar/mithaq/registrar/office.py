@@ -12,12 +12,13 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from mithaq.certs.authority import Authority
-from mithaq.certs.registrar import CHECKPOINT_INTERVAL, RegistrarLog, Step
+from mithaq.certs.registrar import CHECKPOINT_INTERVAL, REFUSALS_MAX, RegistrarLog
+from mithaq.certs.registrar_state import Step
 from mithaq.certs.tls import load_certificate, to_der
 from mithaq.ledger.tree import leaf_hash
 from mithaq.registrar import keeping
 from mithaq.registrar.config import RegistrarConfig
-from mithaq.registrar.founding import CA_KEY, REGISTRAR_KEY, Places
+from mithaq.registrar.places import CA_KEY, REGISTRAR_KEY, Places
 from mithaq.store.engine import Database
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ class Office:
                     places.keys.load_tls(CA_KEY),
                     to_der(load_certificate(places.ca.read_bytes())),
                 ),
+                own_certificate=to_der(load_certificate(places.tls.chain.read_bytes())),
             )
 
         return cls(database.write_sync(load), database, now=now)
@@ -87,19 +89,24 @@ class Office:
         await self.wake()
         return result
 
-    async def forget_refusals(self, *, keep: int) -> set[bytes]:
-        """Forget the oldest refusals beyond `keep`; return the hashes of their requests."""
+    async def tidy(self, *, refusals_max: int = REFUSALS_MAX) -> set[bytes]:
+        """Let what waited too long wait no longer, and forget what was decided long ago.
+
+        Return the hashes of the requests that were forgotten.
+        """
+        at = self.now()
+        while await self.act(lambda log: _first_expired(log, at)):
+            pass
         async with self._turn:
-            decisions = self.log.state.decisions
-            refused = [each.request_hash for each in decisions.values() if not each.approved]
-            oldest = refused[: max(0, len(refused) - keep)]
-            if oldest:
+            forgotten = self.log.forgettable(at=at, refusals_max=refusals_max)
+            hashes = [each.request_hash for each in forgotten]
+            if hashes:
                 await self._database.write(
-                    lambda connection: keeping.drop_decisions(connection, oldest)
+                    lambda connection: keeping.drop_decisions(connection, hashes)
                 )
-                for each in oldest:
-                    del decisions[each]
-        return set(oldest)
+            for each in hashes:
+                del self.log.state.decisions[each]
+        return set(hashes)
 
     async def keep_time(self, *, interval: timedelta = CHECKPOINT_INTERVAL) -> None:
         """Sign the registry's time if it is due (PROTOCOL 2.2)."""
@@ -149,3 +156,8 @@ class Office:
         except TimeoutError:
             return condition()
         return True
+
+
+def _first_expired(log: RegistrarLog, at: datetime) -> tuple[bool, Step]:
+    step = next(log.expire(at=at), None)
+    return step is not None, step or Step()

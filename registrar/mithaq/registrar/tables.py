@@ -36,7 +36,7 @@ class PendingRow(SQLModel, table=True):
 
 
 class DecisionRow(SQLModel, table=True):
-    """What became of a request."""
+    """What became of a request, and when (seconds since 1970)."""
 
     __tablename__ = "registrar_decision"  # pyright: ignore[reportAssignmentType]
 
@@ -44,6 +44,7 @@ class DecisionRow(SQLModel, table=True):
     approved: bool = Field(sa_column=Column(Boolean, nullable=False))
     certificate: bytes = Field(sa_column=octets())
     reason: str = Field(sa_column=Column(Text, nullable=False))
+    decided_at: int = Field(sa_column=number())
 
 
 class NoteRow(SQLModel, table=True):

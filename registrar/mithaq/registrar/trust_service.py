@@ -4,10 +4,15 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any, Final
 
-from mithaq.certs.entries import SignedEntry, SignerRole
+from mithaq.certs.entries import SignedEntry, SignerRole, body_hash
+from mithaq.certs.errors import EntryConflictError
+from mithaq.certs.keys import PairSignature
 from mithaq.certs.participants import MemberState
-from mithaq.certs.registrar import PendingItem, PendingKind, RegistrarLog, Step
-from mithaq.certs.tls import load_certificate
+from mithaq.certs.registrar import RegistrarLog
+from mithaq.certs.registrar_state import PendingItem, PendingKind, Step
+from mithaq.certs.rejection import Rejection
+from mithaq.certs.tls import fingerprint
+from mithaq.registrar import rows
 from mithaq.registrar.link import HUB
 from mithaq.registrar.office import Office
 from mithaq.v1 import trust_pb2, trust_pb2_grpc
@@ -96,6 +101,41 @@ class TrustService(trust_pb2_grpc.TrustServiceServicer):
         leaves = await self._office.leaves(0, signed.checkpoint.size)
         return log.hub_approval(step.decision, tuple(leaves), signed.note_bytes)
 
+    async def Propose(  # noqa: N802
+        self, request: trust_pb2.ProposeRequest, context: Context
+    ) -> trust_pb2.ProposeResponse:
+        """Let an entry wait for the signatures that it lacks, or enter it."""
+        del context
+        at = self._office.now()
+        entry = SignedEntry.from_bytes(request.signed_entry)
+
+        def plan(log: RegistrarLog) -> tuple[Step, Step]:
+            step = log.take_entry(request.signed_entry, at=at)
+            if step == Step():
+                raise EntryConflictError("the same waits already, drawn up by somebody else")
+            return step, step
+
+        step = await self._office.act(plan)
+        known = step.pending.entry if step.pending else SignedEntry.from_bytes(step.leaf or b"")
+        return trust_pb2.ProposeResponse(
+            item_id=body_hash(entry.body)[:8].hex(),
+            signatures=_administrators(known),
+            threshold=self._office.log.registry.threshold,
+            entered=step.leaf is not None,
+            registry_size=self._office.log.registry.size,
+        )
+
+    async def Reject(  # noqa: N802
+        self, request: trust_pb2.RejectRequest, context: Context
+    ) -> trust_pb2.RejectResponse:
+        """Drop what waits, because an administrator turned it down."""
+        del context
+        at = self._office.now()
+        signature = PairSignature(request.ed25519, request.mldsa44)
+        rejection = Rejection(request.administrator, signature)
+        await self._office.act(lambda log: (None, log.reject(request.item_id, rejection, at=at)))
+        return trust_pb2.RejectResponse()
+
     async def Enter(  # noqa: N802
         self, request: trust_pb2.EnterRequest, context: Context
     ) -> AsyncIterator[trust_pb2.EnterResponse]:
@@ -132,51 +172,20 @@ class TrustService(trust_pb2_grpc.TrustServiceServicer):
     async def ListMembers(  # noqa: N802
         self, request: trust_pb2.ListMembersRequest, context: Context
     ) -> trust_pb2.ListMembersResponse:
-        """List the members, the invited, and how far each has verified the registry."""
+        """List hub, registrar, members and the invited, with their keys."""
         del request, context
         log = self._office.log
         registry = log.registry
         at = registry.time
         return trust_pb2.ListMembersResponse(
-            members=[*self._active(log), *_invited(log)],
+            members=rows.member_rows(log, self._office.verified),
             registry_size=registry.size,
             registry_time_ms=int(at.timestamp() * 1000) if at is not None else 0,
             federation=registry.federation,
+            administrators=rows.administrator_rows(registry),
+            threshold=registry.threshold,
+            ca_fingerprints=[fingerprint(each) for each in registry.ca_certificates],
         )
-
-    def _active(self, log: RegistrarLog) -> list[trust_pb2.MemberRow]:
-        certificates = {
-            each.request_hash: each.certificate for each in log.state.decisions.values()
-        }
-        invitations = {each.member: each for each in log.state.invitations.values()}
-        rows: list[trust_pb2.MemberRow] = []
-        for member in log.registry.members():
-            invitation = invitations.get(member.id)
-            certificate = certificates.get(invitation.used_by or b"") if invitation else None
-            rows.append(
-                trust_pb2.MemberRow(
-                    member=member.id,
-                    kind="node",
-                    display_name=member.display_name.en,
-                    state=member.state.value,
-                    verified_registry_size=self._office.verified.get(member.id, 0),
-                    certificate_expires_at=_expiry(certificate),
-                )
-            )
-        return rows
-
-
-def _invited(log: RegistrarLog) -> list[trust_pb2.MemberRow]:
-    enrolled = {each.id for each in log.registry.members()}
-    return [
-        trust_pb2.MemberRow(
-            member=each.member,
-            kind="node",
-            state="pending" if each.used_by else "invited",
-        )
-        for each in log.state.invitations.values()
-        if each.member not in enrolled
-    ]
 
 
 def _pending(log: RegistrarLog, item: PendingItem) -> trust_pb2.PendingItem:
@@ -193,9 +202,3 @@ def _pending(log: RegistrarLog, item: PendingItem) -> trust_pb2.PendingItem:
 
 def _administrators(entry: SignedEntry) -> int:
     return sum(each.role is SignerRole.ADMINISTRATOR for each in entry.signatures)
-
-
-def _expiry(certificate: bytes | None) -> int:
-    if not certificate:
-        return 0
-    return int(load_certificate(certificate).not_valid_after_utc.timestamp())
