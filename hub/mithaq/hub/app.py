@@ -7,7 +7,7 @@ answered is on disk, so a hub may be killed at any moment.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from mithaq.hub.listeners import Ports, listen
 from mithaq.hub.metrics import HubMetrics
 from mithaq.hub.recall import recall
 from mithaq.hub.relay import RegistryRelay
+from mithaq.hub.renewal import Renewal, own_certificate
 from mithaq.hub.replicas import Replication, locked_view
 from mithaq.hub.work_folder import (
     COSIGNING_KEY,
@@ -91,7 +92,11 @@ class Hub:
             context = await _context(config, database, collectors, clock=clock)
             parts.push_async_callback(database.write, context.journal.write)
             keep_roots(config, context.registry.ca_certificates)
+            renewal = Renewal(context, own_certificate(config))
+            renewal.own.take_up()
             loops = [context.committer.run(), *Housekeeping(context).loops()]
+            if config.renews_certificate:
+                loops.append(_again(renewal.step, every_s=config.intervals.renewal_s))
             if config.replicas:
                 loops += Replication(context).loops()
             tasks = [asyncio.ensure_future(each) for each in loops]
@@ -121,6 +126,12 @@ class Hub:
 
 async def _set(event: asyncio.Event) -> None:
     await event.wait()
+
+
+async def _again(step: Callable[[], Awaitable[None]], *, every_s: float) -> None:
+    while True:
+        await step()
+        await asyncio.sleep(every_s)
 
 
 async def _cancelled(tasks: Sequence[asyncio.Future[None]]) -> None:

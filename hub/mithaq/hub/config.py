@@ -36,6 +36,9 @@ class HubLimits(Section):
     enrolments_max: int = Field(default=64, ge=1, le=1024)
     # Requests to be enrolled from all addresses together.
     enrolments_per_minute_max: int = Field(default=12, ge=1, le=600)
+    # Requests for a member's next certificate, from all addresses together; one member
+    # asks once a minute at most.
+    renewals_per_minute_max: int = Field(default=60, ge=1, le=600)
     registry_reads_per_minute_max: int = Field(default=600, ge=1, le=60_000)
 
 
@@ -58,6 +61,8 @@ class HubIntervals(Section):
     poll_s: float = Field(default=0.5, ge=0.05, le=60)
     # How long a batch waits for the registry that it was judged by (PROTOCOL 2.4).
     registry_wait_s: float = Field(default=5, ge=0, le=60)
+    # Looking whether a certificate ends soon, or was approved.
+    renewal_s: float = Field(default=300, ge=0.05, le=86_400)
     # How long running calls may take to end when the hub stops.
     stop_grace_s: float = Field(default=5, ge=0, le=60)
 
@@ -77,6 +82,8 @@ class HubConfig(Section):
     database: str = ""
     # More than one hub process on one PostgreSQL database.
     replicas: bool = False
+    # With replicas: true in one folder only; its certificate is copied to the others.
+    renews_certificate: bool = True
     limits: HubLimits = HubLimits()
     intervals: HubIntervals = HubIntervals()
 

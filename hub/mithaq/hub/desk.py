@@ -74,16 +74,20 @@ class RegistrarDesk:
         self.news.ring()
 
     async def request_enrolment(self, request: bytes, *, request_hash: bytes, member: str) -> None:
-        """Keep a request to be enrolled; the same one is kept once.
+        """Keep a request to be enrolled, or for a certificate; the same one is kept once.
 
-        Raise OverloadedError if too many wait for a decision.
+        `member` is empty where the hub asks for itself.
+
+        Raise OverloadedError if too many wait for the registrar to take them.
         """
 
         def keep(connection: sa.Connection) -> None:
             known = sa.select(ENROLMENT.c.serial).where(ENROLMENT.c.request_hash == request_hash)
             if connection.scalar(known) is not None:
                 return
-            waiting = sa.select(sa.func.count()).where(sa.func.length(ENROLMENT.c.decision) == 0)
+            # What it has taken waits for administrators, who may take weeks; there it is
+            # bounded by invitations and members.
+            waiting = sa.select(sa.func.count()).where(ENROLMENT.c.taken.is_(False))
             if (connection.scalar(waiting) or 0) >= self.limits.enrolments_max:
                 raise OverloadedError("too many requests to be enrolled wait")
             connection.execute(
@@ -96,12 +100,19 @@ class RegistrarDesk:
                 )
             )
             entry = self.journal.entry(
-                Operation.ADMINISTER, subject="enrolment requested", counterparts=[member]
+                Operation.ADMINISTER,
+                subject="enrolment requested",
+                counterparts=[member] if member else [],
             )
             self.journal.write(connection, [entry])
 
         await self.database.write(keep)
         self.news.ring()
+
+    async def knows(self, request_hash: bytes) -> bool:
+        """Tell whether this request waits here or was decided."""
+        wanted = sa.select(ENROLMENT.c.serial).where(ENROLMENT.c.request_hash == request_hash)
+        return await self.database.read(lambda each: each.scalar(wanted)) is not None
 
     async def decision(self, request_hash: bytes) -> exchange_pb2.EnrolmentDecision | None:
         """Return what became of a request, None while it waits; raise EnrolmentUnknownError."""
