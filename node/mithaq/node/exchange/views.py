@@ -6,7 +6,7 @@ nothing is compared before its signature has verified under the registry's keys.
 """
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -21,7 +21,7 @@ from mithaq.node.exchange.home import Home, instant, milliseconds, seconds
 from mithaq.node.exchange.inbox import save_receipts
 from mithaq.node.exchange.judge import member_of
 from mithaq.node.exchange.out_stream import STREAM
-from mithaq.node.exchange.receipts import verify_receipt
+from mithaq.node.exchange.receipts import Receipt, verify_receipt
 from mithaq.node.tables import FreezeRow
 from mithaq.store import log_store
 from mithaq.store.audit import root_at
@@ -37,30 +37,68 @@ DELIVERY_GRACE: Final = timedelta(seconds=120)
 def compare_views(
     connection: sa.Connection, home: Home, views: exchange_pb2.Views
 ) -> list[Exception]:
-    """Compare other readers' receipts with the roots that are held here."""
+    """Compare other readers' receipts with the roots that are held here; keep those that agree."""
     faults: list[Exception] = []
+    agreeing: list[tuple[int, Receipt]] = []
+    roots = _Roots(connection, home.federation)
     for message in views.receipts:
+        held = None if message.reader == home.member else roots.held(message)
+        if held is None:
+            # What is not held here yet can't be compared; it comes again in a minute.
+            continue
         try:
-            _compare_receipt(connection, home, message)
+            receipt = verify_receipt(
+                message,
+                federation=home.federation,
+                origin=held.origin,
+                member=member_of(home.registry, message.reader),
+            )
         except _REFUSED as fault:
             faults.append(fault)
+            continue
+        if receipt.root == held.root:
+            agreeing.append((held.log_no, receipt))
+        else:
+            accuse_receipt(connection, home, receipt, message=message)
+    save_receipts(connection, agreeing)
     return faults
 
 
-def _compare_receipt(connection: sa.Connection, home: Home, message: exchange_pb2.Receipt) -> None:
-    if message.reader == home.member:
-        return
-    origin = stream_origin(home.federation, message.stream_id)
-    log = log_store.find_log(connection, origin)
-    if log is None or message.size > log_store.head(connection, log).size:
-        # What is not held here yet can't be compared; it comes again in a minute.
-        return
-    member = member_of(home.registry, message.reader)
-    receipt = verify_receipt(message, federation=home.federation, origin=origin, member=member)
-    if receipt.root != root_at(connection, log, receipt.size):
-        accuse_receipt(connection, home, receipt, message=message)
-    else:
-        save_receipts(connection, [(log, receipt)])
+class _HeldRoot(NamedTuple):
+    origin: str
+    log_no: int
+    root: bytes
+
+
+class _Roots:
+    """The roots held here that receipts speak of, each read once.
+
+    In an audience of n, n readers sign for the same few sizes, and all see all of it.
+    """
+
+    def __init__(self, connection: sa.Connection, federation: str) -> None:
+        self._connection = connection
+        self._federation = federation
+        self._sizes: dict[bytes, tuple[str, int | None, int]] = {}
+        self._roots: dict[tuple[int, int], bytes] = {}
+
+    def held(self, message: exchange_pb2.Receipt) -> _HeldRoot | None:
+        """Return the root at a receipt's size, or None where the stream is not held so far."""
+        origin, log, size = self._size(message.stream_id)
+        if log is None or message.size > size:
+            return None
+        key = log, message.size
+        if key not in self._roots:
+            self._roots[key] = root_at(self._connection, log, message.size)
+        return _HeldRoot(origin, log, self._roots[key])
+
+    def _size(self, stream_id: bytes) -> tuple[str, int | None, int]:
+        if stream_id not in self._sizes:
+            origin = stream_origin(self._federation, stream_id)
+            log = log_store.find_log(self._connection, origin)
+            size = 0 if log is None else log_store.head(self._connection, log).size
+            self._sizes[stream_id] = origin, log, size
+        return self._sizes[stream_id]
 
 
 def take_freeze_list(
