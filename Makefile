@@ -90,6 +90,10 @@ coverage: venv ## all tests with branch coverage
 demo: venv ## a federation on this machine, from set-up to a confirmed hit
 	$(BIN)/mithaq demo
 
+.PHONY: demo-postgres
+demo-postgres: venv ## the same with the hub on a PostgreSQL server that is started for it
+	$(BIN)/python -m tests.demo.on_postgres
+
 # --- shipping ---------------------------------------------------------------------
 
 .PHONY: wheel
