@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from mithaq.node.local.access import ACCESS, Role
+from mithaq.node.local.access import ACCESS, Caller, Role, RoleError, check_allowed
 from mithaq.service.errors import RemoteError, from_rpc_error
 from mithaq.store.audit import AuditFilter
 from mithaq.store.audit_entry import Operation
@@ -109,6 +109,17 @@ async def test_a_refused_call_stands_in_the_audit_log_with_who_and_what(house: H
     )
     ((_, entry),) = rows.rows
     assert (entry.actor, entry.role, entry.subject) == ("kiosk", "system", "HitService/ConfirmHit")
+
+
+def test_a_refused_call_says_which_roles_may() -> None:
+    with pytest.raises(RoleError) as refused:
+        check_allowed("HitService/ConfirmHit", Caller("kiosk", Role.SYSTEM, b""))
+    assert refused.value.public_message == "The role system does not allow this."
+    assert "officer or duty-supervisor" in refused.value.fix
+    assert "mithaq node officer add" in refused.value.fix
+    with pytest.raises(RoleError) as unknown:
+        check_allowed("HitService/Else", Caller("kiosk", Role.SYSTEM, b""))
+    assert unknown.value.fix == "Nobody may do this at a node."
 
 
 def test_a_person_and_never_a_system_confirms_a_match() -> None:

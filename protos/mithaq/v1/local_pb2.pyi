@@ -793,7 +793,7 @@ Global___TraceStep: _TypeAlias = TraceStep  # noqa: Y015
 
 @_typing.final
 class TraceAlertResponse(_message.Message):
-    """The steps, by reader and time."""
+    """The steps, by time, none before the one that it follows."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1077,6 +1077,10 @@ class AuditRow(_message.Message):
     COUNTERPARTS_FIELD_NUMBER: _builtins.int
     RECORD_COUNT_FIELD_NUMBER: _builtins.int
     AGREEMENT_ID_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    LEGAL_BASIS_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     at_ms: _builtins.int
     actor: _builtins.str
@@ -1088,12 +1092,21 @@ class AuditRow(_message.Message):
     outcome: _builtins.str
     record_count: _builtins.int
     agreement_id: _builtins.str
+    decision: _builtins.str
+    """What the evaluator said of these records: allowed, refused or mixed; empty if not asked."""
+    legal_basis: _builtins.str
+    subject: _builtins.str
+    """What the act was about where that is no record: a method, another party's log."""
     @_builtins.property
     def clause_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def alert_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def counterparts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its reason codes, where it refused."""
+
     def __init__(
         self,
         *,
@@ -1111,10 +1124,14 @@ class AuditRow(_message.Message):
         counterparts: _abc.Iterable[_builtins.str] | None = ...,
         record_count: _builtins.int = ...,
         agreement_id: _builtins.str = ...,
+        decision: _builtins.str = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
+        legal_basis: _builtins.str = ...,
+        subject: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agreement_id", b"agreement_id", "alert_ids", b"alert_ids", "at_ms", b"at_ms", "case_reference", b"case_reference", "clause_ids", b"clause_ids", "counterparts", b"counterparts", "index", b"index", "justification", b"justification", "operation", b"operation", "outcome", b"outcome", "purpose", b"purpose", "record_count", b"record_count", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agreement_id", b"agreement_id", "alert_ids", b"alert_ids", "at_ms", b"at_ms", "case_reference", b"case_reference", "clause_ids", b"clause_ids", "counterparts", b"counterparts", "decision", b"decision", "index", b"index", "justification", b"justification", "legal_basis", b"legal_basis", "operation", b"operation", "outcome", b"outcome", "purpose", b"purpose", "reasons", b"reasons", "record_count", b"record_count", "role", b"role", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -11,6 +11,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from grpc import StatusCode
+
 from mithaq.service.errors import MithaqError
 
 if TYPE_CHECKING:
@@ -78,9 +80,29 @@ class RoleError(MithaqError):
 
     code = "MQ-IDENTITY-ROLE"
     public_message = "Your role does not allow this."
+    grpc_status = StatusCode.PERMISSION_DENIED
+
+    def __init__(self, method: str, caller: Caller) -> None:
+        """Name the role that the caller has, and those that may: it is its own agency's user."""
+        allowed = ACCESS.get(method, frozenset())
+        super().__init__(
+            f"{method} is not open to {caller.role}",
+            public_message=f"The role {caller.role} does not allow this.",
+            fix=_fix(allowed),
+        )
+
+
+def _fix(allowed: frozenset[Role]) -> str:
+    if not allowed:
+        return "Nobody may do this at a node."
+    roles = " or ".join(role for role in Role if role in allowed)
+    return (
+        f"Use the profile of somebody with the role {roles}; "
+        "an administrator gives it with `mithaq node officer add`."
+    )
 
 
 def check_allowed(method: str, caller: Caller) -> None:
     """Raise RoleError unless the role may call `Service/Method`."""
     if caller.role not in ACCESS.get(method, frozenset()):
-        raise RoleError(f"{method} is not open to {caller.role}")
+        raise RoleError(method, caller)

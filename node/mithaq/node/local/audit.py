@@ -5,16 +5,20 @@ verified is recomputed from the stored entries, never from what was derived of t
 rule: what an auditor gets is signed, and holds proofs and acts but no content.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
+import sqlalchemy as sa
+
+from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.local.auditing import export, verify
 from mithaq.node.local.desk import Desk, entry_of
 from mithaq.node.local.grounds import actor_of
 from mithaq.service.errors import InvalidRequestError
 from mithaq.store.audit import ENTRIES_PER_ANSWER_MAX, AuditFilter
-from mithaq.store.audit_entry import AuditEntry, Operation
+from mithaq.store.audit_entry import AuditEntry, Decision, Operation
 from mithaq.v1 import local_pb2, local_pb2_grpc
 
 # gRPC's context has no type that says more.
@@ -50,16 +54,19 @@ class AuditService(local_pb2_grpc.AuditServiceServicer):
             )
         )
         audit = desk.home.audit
-        rows, size = await desk.home.database.read(
-            lambda each: (
-                audit.read(each, wanted, before=before, limit=limit),
-                audit.head(each).size,
+
+        def look(connection: sa.Connection) -> local_pb2.ListAuditResponse:
+            found = audit.read(connection, wanted, before=before, limit=limit).rows
+            parties = _parties(connection, (entry for _, entry in found))
+            return local_pb2.ListAuditResponse(
+                rows=[
+                    audit_row(index, entry, alert_id=request.alert_id, parties=parties)
+                    for index, entry in found
+                ],
+                size=audit.head(connection).size,
             )
-        )
-        return local_pb2.ListAuditResponse(
-            rows=[audit_row(index, entry, alert_id=request.alert_id) for index, entry in rows.rows],
-            size=size,
-        )
+
+        return await desk.home.database.read(look)
 
     async def VerifyAudit(  # noqa: N802
         self, request: local_pb2.VerifyAuditRequest, context: Context
@@ -107,19 +114,24 @@ class AuditService(local_pb2_grpc.AuditServiceServicer):
             yield local_pb2.ExportAuditResponse(chunk=bundle[start : start + CHUNK_SIZE_BYTES])
 
 
-def audit_row(index: int, entry: AuditEntry, *, alert_id: str = "") -> local_pb2.AuditRow:
+def audit_row(
+    index: int,
+    entry: AuditEntry,
+    *,
+    alert_id: str = "",
+    parties: Mapping[bytes, Sequence[str]] = MappingProxyType({}),
+) -> local_pb2.AuditRow:
     """Return the line of a list for an audit entry: of all its records, or of one alert's.
 
     One entry covers a batch; who asks about an alert is told its clauses and no other's.
+    `parties` says who is at the other end of each stream: a disclosure goes to all of them.
     """
     records = [each for each in entry.records if alert_id in {"", each.alert_id}]
-    clauses = dict.fromkeys(
-        clause
-        for record in records
-        if record.decision is not None
-        for clause in record.decision.clause_ids
-    )
+    decisions = [each.decision for each in records if each.decision is not None]
+    clauses = dict.fromkeys(clause for each in decisions for clause in each.clause_ids)
+    reasons = dict.fromkeys(each.reason for each in decisions if not each.allowed)
     alerts = dict.fromkeys(record.alert_id for record in records if record.alert_id)
+    others = {party for record in records for party in parties.get(record.stream_id, ())}
     return local_pb2.AuditRow(
         index=index,
         at_ms=(entry.at - _EPOCH) // timedelta(milliseconds=1),
@@ -132,10 +144,32 @@ def audit_row(index: int, entry: AuditEntry, *, alert_id: str = "") -> local_pb2
         outcome=entry.outcome,
         clause_ids=list(clauses)[:256],
         alert_ids=list(alerts)[:256],
-        counterparts=entry.counterparts,
+        counterparts=entry.counterparts or sorted(others)[:64],
         record_count=len(records) if alert_id else entry.result_count or len(records),
         agreement_id=entry.agreement_id,
+        decision=_decision(decisions),
+        reasons=list(reasons)[:64],
+        legal_basis=entry.legal_basis,
+        subject=entry.subject,
     )
+
+
+def _decision(decisions: Sequence[Decision]) -> str:
+    said = {each.allowed for each in decisions}
+    if len(said) > 1:
+        return "mixed"
+    return {frozenset({True}): "allowed", frozenset({False}): "refused"}.get(frozenset(said), "")
+
+
+def _parties(connection: sa.Connection, entries: Iterable[AuditEntry]) -> dict[bytes, list[str]]:
+    """Return who is at the other end of each own stream that the entries name."""
+    named = {record.stream_id for entry in entries for record in entry.records}
+    rows = connection.execute(
+        sa.select(STREAM.c.stream_id, STREAM.c.audience).where(
+            STREAM.c.own.is_(True), STREAM.c.stream_id.in_(named)
+        )
+    )
+    return {row.stream_id: row.audience.split() for row in rows}
 
 
 def _filter(request: local_pb2.ListAuditRequest) -> AuditFilter:

@@ -2,11 +2,12 @@
 
 Each step is a row that somebody signed, and names who. Receipts are cumulative, so the
 first one over a size beyond the entry is the one that covers it. The rule: a step that
-nobody signed is not shown.
+nobody signed is not shown, and none stands before the one that it follows: cosignatures
+hold whole seconds, and clocks differ.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -23,41 +24,69 @@ from mithaq.node.local.grounds import actor_of
 from mithaq.node.local.readmodel import RECEIPT
 from mithaq.node.local.showing import AlertMissingError
 from mithaq.node.tables import RefusalRow
-from mithaq.store.audit_entry import DONE, Operation
+from mithaq.store.audit_entry import DONE, Operation, RecordRef
 from mithaq.store.tables import table_of
 from mithaq.v1 import local_pb2
 
 REFUSAL: Final = table_of(RefusalRow)
 STEPS_MAX: Final = 10_000
-_ORDER: Final = {
-    step: place
-    for place, step in enumerate(
-        ("sealed", "accepted", "held", "opened", "refused", "withdrawn", "erased", "retained")
-    )
+# What each step follows, in the order of a record's life.
+_FOLLOWS: Final = {
+    "sealed": (),
+    "accepted": ("sealed",),
+    "held": ("accepted",),
+    "opened": ("held",),
+    "refused": ("held", "accepted"),
+    "withdrawn": ("sealed",),
+    "erased": ("withdrawn", "opened"),
+    "retained": ("withdrawn", "opened"),
 }
+_LIFE: Final = {step: place for place, step in enumerate(_FOLLOWS)}
 _ERASED: Final = {"ERASED": "erased", "RETAINED_IN_CASE_FILE": "retained"}
 
 
 async def trace_alert(
     desk: Desk, caller: Caller, request: local_pb2.TraceAlertRequest
 ) -> local_pb2.TraceAlertResponse:
-    """Return the steps of an own alert, by reader and time; raise AlertMissingError."""
+    """Return the steps of an own alert, by time; raise AlertMissingError."""
     steps = await desk.home.database.read(lambda each: _steps(each, desk, request.alert_id))
-    await desk.log(
-        entry_of(
-            actor_of(caller),
-            Operation.CONSULT,
-            at=desk.now(),
-            certificate=caller.tls_fingerprint,
-            outcome=DONE if steps else AlertMissingError.code,
-            subject=f"trace of {request.alert_id}",
-            result_count=len(steps),
-        )
+    entry = entry_of(
+        actor_of(caller),
+        Operation.CONSULT,
+        at=desk.now(),
+        certificate=caller.tls_fingerprint,
+        outcome=DONE if steps else AlertMissingError.code,
+        subject="trace" if steps else f"trace of {request.alert_id}",
+        result_count=len(steps),
     )
+    await desk.log(replace(entry, records=(RecordRef(request.alert_id),) if steps else ()))
     if not steps:
         raise AlertMissingError("no own alert of this id was disclosed")
-    steps.sort(key=lambda step: (step.reader, step.at_ms, _ORDER[step.step]))
-    return local_pb2.TraceAlertResponse(steps=steps[:STEPS_MAX])
+    return local_pb2.TraceAlertResponse(steps=in_order(steps)[:STEPS_MAX])
+
+
+def in_order(steps: Sequence[local_pb2.TraceStep]) -> list[local_pb2.TraceStep]:
+    """Return steps by time, to the second; within one, and against a clock, by their life."""
+    seconds: dict[tuple[int, bytes, int, str, str], int] = {}
+    living = sorted(steps, key=lambda each: (_LIFE[each.step], each.at_ms))
+    for each in living:
+        place = (each.version, each.stream_id, each.sequence)
+        before = [
+            seconds.get((*place, reader, step), 0)
+            for step in _FOLLOWS[each.step]
+            for reader in ("", each.reader)
+        ]
+        at = max(each.at_ms // 1000, *before, 0)
+        seconds[(*place, each.reader, each.step)] = at
+    return sorted(
+        living,
+        key=lambda each: (
+            seconds[each.version, each.stream_id, each.sequence, each.reader, each.step],
+            each.version,
+            _LIFE[each.step],
+            each.reader,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
