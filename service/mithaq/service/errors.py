@@ -342,7 +342,7 @@ PLAIN_FAULTS = {
     StatusCode.UNAVAILABLE: Fault(
         "MQ-UNREACHABLE",
         "The other side does not answer, or would not accept our certificate.",
-        "Check that it runs, the address and port, and both certificates (`mithaq doctor`).",
+        "Check that it runs, the address and port, and the dates of both certificates.",
         StatusCode.UNAVAILABLE,
     ),
     StatusCode.DEADLINE_EXCEEDED: Fault(
