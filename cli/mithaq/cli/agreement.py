@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -25,9 +25,40 @@ from mithaq.cli.offlinekeys import key_option, load_duty, load_pair
 from mithaq.cli.output import day, json_option, note, present, present_rows
 from mithaq.cli.package import Package, read_package
 from mithaq.cli.profile import DEADLINE_SECONDS, connected, profile_option
+from mithaq.cli.screen import PROSE, WORDS, Column
 from mithaq.v1 import local_pb2, local_pb2_grpc
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ACTIVE: Final = "active"
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _conditions(row: Mapping[str, Any]) -> str:
+    return " ".join(row["conditions"])
+
+
+AGREEMENTS: Final = (
+    Column("agreement"),
+    Column("version"),
+    Column("parties", fold=WORDS),
+    Column("status"),
+    Column("suspended_by", fold=WORDS),
+    Column("effective_from", "from", spare=True),
+    Column("expires"),
+    Column("title", fold=PROSE, spare=True),
+)
+FLOWS: Final = (
+    Column("sender", "from"),
+    Column("recipient", "to"),
+    Column("category"),
+    Column("allowed"),
+    Column("clauses", fold=WORDS),
+    Column("reason"),
+    Column("purposes", fold=PROSE, spare=True),
+    Column("conditions", text=_conditions, fold=PROSE, spare=True),
+)
 
 
 @click.group()
@@ -51,7 +82,7 @@ def draft(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Write draft terms among some members as YAML, for people to change."""
+    """Write draft terms as YAML, for people to change."""
     begins = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     drafted = yaml_form.template(
         federation,
@@ -71,7 +102,10 @@ def draft(
 @click.argument("file", type=_FILE)
 @json_option
 def lint(*, file: Path, as_json: bool) -> int:
-    """Check terms in YAML: what can never apply, overlaps, or is missing."""
+    """Check terms in YAML before anybody signs.
+
+    Finds what can never apply, what overlaps, and what is missing.
+    """
     terms = yaml_form.load(file.read_text(encoding="utf-8"))
     rows = [
         {"severity": str(each.severity), "clause": each.clause_id, "finding": each.message}
@@ -98,7 +132,10 @@ def sign(
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Sign the terms in FILE (YAML, or a package others have signed) into a package."""
+    """Sign the terms in FILE into a package.
+
+    FILE is YAML; if the package exists, others have signed it, and its terms are signed.
+    """
     signed = read_package(package) if package.exists() else _new_package(file)
     signature = sign_agreement(
         signed.terms,
@@ -127,7 +164,10 @@ def _new_package(file: Path) -> Package:
 @profile_option
 @json_option
 def submit(*, package: Path, profile: Path, as_json: bool) -> None:
-    """Submit a package that all parties have signed; administrators then admit it."""
+    """Submit a package that all parties have signed.
+
+    It then waits for the trust administrators, who admit it.
+    """
     signed = read_package(package)
     if missing := signed.missing():
         raise CliError(
@@ -165,7 +205,7 @@ def list_agreements(*, profile: Path, as_json: bool) -> None:
         rows,
         as_json=as_json,
         title="Agreements",
-        columns=("agreement", "version", "parties", "status", "suspended_by", "expires"),
+        columns=AGREEMENTS,
     )
 
 
@@ -217,7 +257,11 @@ def explain(
     """Explain what may flow from whom to whom, and under which clause."""
     from mithaq.agreements.explain import explain as explain_agreement
 
-    terms = Agreement.from_bytes(_get(agreement_id, profile).terms)
+    answer = _get(agreement_id, profile)
+    terms = Agreement.from_bytes(answer.terms)
+    if answer.row.status != ACTIVE and not as_json:
+        by = f" by {', '.join(answer.row.suspended_by)}" if answer.row.suspended_by else ""
+        note(f"caution: {agreement_id} is {answer.row.status}{by}: nothing flows under it now")
     rows = [
         {
             "sender": each.sender,
@@ -226,13 +270,24 @@ def explain(
             "allowed": each.allowed,
             "clauses": list(each.clause_ids),
             "reason": str(each.reason),
+            "action": each.action,
+            "purposes": list(each.purposes),
+            "fields": list(each.fields),
+            "conditions": list(each.conditions),
         }
         for each in explain_agreement(terms)
         if sender in {"", each.sender}
         and recipient in {"", each.recipient}
         and category in {"", each.category}
     ]
-    present_rows("agreement.explain", "rows", rows, as_json=as_json, title=agreement_id)
+    present_rows(
+        "agreement.explain",
+        "rows",
+        rows,
+        as_json=as_json,
+        title=f"What may flow under {agreement_id}",
+        columns=FLOWS,
+    )
 
 
 @agreement.command()

@@ -12,7 +12,7 @@ from mithaq.cli.errors import EXIT_DENIED
 from mithaq.cli.grounds import grounds_of, grounds_options
 from mithaq.cli.output import json_option, note, present, present_rows
 from mithaq.cli.profile import DEADLINE_SECONDS, connected, profile_option
-from mithaq.cli.recordview import record_fields
+from mithaq.cli.recordview import alert_lines, record_fields
 from mithaq.v1 import local_pb2, local_pb2_grpc
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _show_issue(answer: local_pb2.IssueResponse, *, as_json: bool) -> int:
         decisions,
         as_json=as_json,
         title="Recipients",
-        columns=("recipient", "allowed", "clauses", "reason", "explanation"),
+        columns=alertview.DECISIONS,
         extra={
             "alert_id": answer.alert_id,
             "version": answer.version,
@@ -124,7 +124,10 @@ def _chunks(
 def list_alerts(
     *, category: str, issuer: str, status: str, page_size: int, profile: Path, as_json: bool
 ) -> None:
-    """List the alerts that this node holds, newest first, without personal data."""
+    """List the alerts held here, without personal data.
+
+    Newest first. What was withdrawn or replaced stays in the list, and says so.
+    """
     request = local_pb2.ListAlertsRequest(
         category=category, issuer=issuer, status=status, page_size=page_size
     )
@@ -138,7 +141,7 @@ def list_alerts(
         [alertview.row(item) for item in answer.alerts],
         as_json=as_json,
         title=f"Alerts ({len(answer.alerts)} of {answer.total})",
-        columns=("alert_id", "version", "category", "issuer", "status", "created", "expires"),
+        columns=alertview.ALERTS,
         extra={"total": answer.total},
     )
 
@@ -149,7 +152,10 @@ def list_alerts(
 @profile_option
 @json_option
 def show(*, alert_id: str, profile: Path, as_json: bool, **grounds: str) -> None:
-    """Show one alert in full. The look is logged before it is shown."""
+    """Show one alert in full.
+
+    The look, its purpose, case and justification are logged before it is shown.
+    """
     request = local_pb2.ShowAlertRequest(alert_id=alert_id, grounds=grounds_of(**grounds))
     with connected(profile) as channel:
         answer = local_pb2_grpc.AlertServiceStub(channel).ShowAlert(
@@ -161,7 +167,9 @@ def show(*, alert_id: str, profile: Path, as_json: bool, **grounds: str) -> None
         "cautions": list(answer.cautions),
         "clauses": list(answer.clause_ids),
     }
-    present("alert.show", {**head, **record_fields(answer.record)}, as_json=as_json, title=alert_id)
+    row = {**head, **record_fields(answer.record)}
+    lines = alert_lines(answer)
+    present("alert.show", row, as_json=as_json, title="Alert", lines=lines)
 
 
 @alert.command()
@@ -182,7 +190,10 @@ def find(
     as_json: bool,
     **grounds: str,
 ) -> None:
-    """Look up a document or a name. The search is logged before its result is shown."""
+    """Look up a document or a name.
+
+    The search, its purpose, case and justification are logged before its result is shown.
+    """
     request = local_pb2.FindAlertsRequest(
         grounds=grounds_of(**grounds),
         document_number=document_number,
@@ -196,13 +207,15 @@ def find(
         )
     for caution in answer.cautions:
         note(f"caution: {caution}")
+    if answer.matches and not as_json:
+        note("next: `mithaq hit confirm` or `mithaq hit reject` with a match id")
     present_rows(
         "alert.find",
         "matches",
         [alertview.match(item) for item in answer.matches],
         as_json=as_json,
-        title="Matches: compare, then `mithaq hit confirm` or `mithaq hit reject`",
-        columns=("match_id", "score", "category", "issuer", "action_to_be_taken", "summary", "why"),
+        title="Matches",
+        columns=alertview.MATCHES,
         extra={"cautions": list(answer.cautions)},
     )
 
@@ -212,7 +225,10 @@ def find(
 @profile_option
 @json_option
 def update(*, file: Path, profile: Path, as_json: bool) -> None:
-    """Issue the next version of an own alert, from FILE (same alert id)."""
+    """Issue the next version of an own alert from FILE.
+
+    FILE (YAML or JSON) has the same alert id.
+    """
     request = local_pb2.UpdateAlertRequest(record=_record_bytes(file))
     with connected(profile) as channel:
         answer = local_pb2_grpc.AlertServiceStub(channel).UpdateAlert(
@@ -251,7 +267,11 @@ def withdraw(*, alert_id: str, reason: str, profile: Path, as_json: bool) -> Non
 @profile_option
 @json_option
 def trace(*, alert_id: str, profile: Path, as_json: bool) -> None:
-    """Trace an own alert: sealed, accepted, held, opened, withdrawn, erased."""
+    """Trace an own alert from reader to reader.
+
+    Each step is shown with who signed it: sealed (by this node), accepted (by the hub),
+    held and opened (by each reader), refused, withdrawn, erased or retained.
+    """
     request = local_pb2.TraceAlertRequest(alert_id=alert_id)
     with connected(profile) as channel:
         answer = local_pb2_grpc.AlertServiceStub(channel).TraceAlert(
@@ -263,5 +283,5 @@ def trace(*, alert_id: str, profile: Path, as_json: bool) -> None:
         [alertview.trace_step(step) for step in answer.steps],
         as_json=as_json,
         title=f"Trace of {alert_id}",
-        columns=("version", "stream", "seq", "reader", "step", "at", "signer", "detail"),
+        columns=alertview.STEPS,
     )

@@ -1,17 +1,23 @@
-"""Answers of the alert service as rows of fields."""
+"""Answers of the alert service as rows of fields, and the columns that people are shown.
+
+An alert's id begins with its issuer's, and is what the next command is given: it stands
+whole. Programs get every field; what a column leaves out is in the row.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mithaq.cli.output import day, instant
+from mithaq.cli.screen import PROSE, WORDS, Column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mithaq.v1 import local_pb2
 
-STREAM_ID_SHOWN = 8
+# Enough to tell a node's streams apart; programs get all of an id.
+STREAM_ID_SHOWN: Final = 8
 
 
 def row(item: local_pb2.AlertRow) -> dict[str, Any]:
@@ -69,9 +75,9 @@ def trace_step(step: local_pb2.TraceStep) -> dict[str, Any]:
     """Return one step of a record on its way."""
     return {
         "version": step.version,
-        "stream": step.stream_id.hex()[:STREAM_ID_SHOWN],
+        "stream": step.stream_id.hex(),
         "seq": step.sequence,
-        "reader": step.reader or "–",
+        "reader": step.reader,
         "step": step.step,
         "at": instant(step.at_ms),
         "signer": step.signer,
@@ -93,3 +99,55 @@ def import_result(
             f"line {fault.line} {fault.reference}: {fault.code} {fault.message}" for fault in faults
         ],
     }
+
+
+def stream_text(row: Mapping[str, Any]) -> str:
+    """Return the beginning of a stream's id, as people compare it."""
+    return str(row["stream"])[:STREAM_ID_SHOWN]
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    return f"{stream_text(row)}/{row['seq']}"
+
+
+def _signer(row: Mapping[str, Any]) -> str:
+    """Return who signed: `<federation>/<role>/<member>` by its last part; the step is its role."""
+    return str(row["signer"]).rpartition("/")[2]
+
+
+ALERTS: Final = (
+    Column("alert_id"),
+    Column("version", "v"),
+    Column("category"),
+    Column("status"),
+    Column("expires", spare=True),
+    Column("created", spare=True),
+    Column("subject_type", "subject", spare=True),
+    Column("agreement", spare=True),
+)
+MATCHES: Final = (
+    Column("match_id"),
+    Column("score", head=True),
+    Column("category", head=True),
+    Column("issuer", head=True),
+    Column("action_to_be_taken", "do", fold=PROSE),
+    Column("warnings", fold=PROSE),
+    Column("summary", "alert about", fold=PROSE),
+    Column("why", "matched by", fold=PROSE),
+    Column("alert_id", "alert", spare=True),
+)
+DECISIONS: Final = (
+    Column("recipient"),
+    Column("allowed"),
+    Column("clauses", fold=WORDS),
+    Column("reason"),
+    Column("explanation", fold=PROSE),
+)
+STEPS: Final = (
+    Column("at"),
+    Column("step"),
+    Column("signer", "signed by", _signer),
+    Column("version", "v"),
+    Column("place", "stream/entry", _place),
+    Column("detail", fold=WORDS),
+)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
+from mithaq.cli.auditview import AUDIT, AUDIT_OF_ALL, audit_fields
 from mithaq.cli.errors import EXIT_VERIFICATION
 from mithaq.cli.grounds import grounds_of, grounds_options
-from mithaq.cli.output import instant, json_option, note, present, present_rows
+from mithaq.cli.output import json_option, note, present, present_rows
 from mithaq.cli.profile import DEADLINE_SECONDS, connected, profile_option
 from mithaq.cli.reconciling import reconcile_bundles
 from mithaq.v1 import local_pb2, local_pb2_grpc
@@ -29,15 +30,37 @@ audit.add_command(reconcile_bundles)
 @click.option("--alert", "alert_id", default="", help="Only acts on this alert.")
 @click.option("--actor", default="", help="Only this person's or system's acts.")
 @click.option("--operation", default="", help="consult, search, issue, disclose, erase, …")
+@click.option("--since", type=click.DateTime(), default=None, help="Only from then on, in UTC.")
+@click.option("--until", type=click.DateTime(), default=None, help="Only before then, in UTC.")
+@click.option("--before", "before_index", default=0, help="Only entries below this index.")
 @click.option("--limit", "page_size", default=50, show_default=True, type=click.IntRange(1, 1000))
 @profile_option
 @json_option
 def list_entries(
-    *, alert_id: str, actor: str, operation: str, page_size: int, profile: Path, as_json: bool
+    *,
+    alert_id: str,
+    actor: str,
+    operation: str,
+    since: datetime | None,
+    until: datetime | None,
+    before_index: int,
+    page_size: int,
+    profile: Path,
+    as_json: bool,
 ) -> None:
-    """List who did what, when, why and under which clause. The reading is itself logged."""
+    """List who did what, when, why and under which clause.
+
+    With --alert: who saw, sent, received or searched for this alert at this end. Newest
+    first. The reading is itself logged.
+    """
     request = local_pb2.ListAuditRequest(
-        alert_id=alert_id, actor=actor, operation=operation, page_size=page_size
+        alert_id=alert_id,
+        actor=actor,
+        operation=operation,
+        from_ms=_milliseconds(since),
+        until_ms=_milliseconds(until),
+        before_index=before_index,
+        page_size=page_size,
     )
     with connected(profile) as channel:
         answer = local_pb2_grpc.AuditServiceStub(channel).ListAudit(
@@ -46,48 +69,31 @@ def list_entries(
     present_rows(
         "audit.list",
         "entries",
-        [_entry(row) for row in answer.rows],
+        [audit_fields(row) for row in answer.rows],
         as_json=as_json,
-        title=f"Audit log ({answer.size} entries)",
-        columns=(
-            "at",
-            "actor",
-            "role",
-            "operation",
-            "purpose",
-            "case",
-            "why",
-            "clauses",
-            "outcome",
-        ),
+        title=_title(alert_id, shown=len(answer.rows), size=answer.size),
+        columns=AUDIT if alert_id else AUDIT_OF_ALL,
         extra={"size": answer.size},
     )
 
 
-def _entry(row: local_pb2.AuditRow) -> dict[str, Any]:
-    return {
-        "index": row.index,
-        "at": instant(row.at_ms),
-        "actor": row.actor,
-        "role": row.role,
-        "operation": row.operation,
-        "purpose": row.purpose,
-        "case": row.case_reference,
-        "why": row.justification,
-        "clauses": list(row.clause_ids),
-        "alerts": list(row.alert_ids),
-        "counterparts": list(row.counterparts),
-        "records": row.record_count,
-        "agreement": row.agreement_id,
-        "outcome": row.outcome,
-    }
+def _milliseconds(at: datetime | None) -> int:
+    return 0 if at is None else int(at.replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def _title(alert_id: str, *, shown: int, size: int) -> str:
+    about = f" on {alert_id}" if alert_id else ""
+    return f"Audit log{about} ({shown} of {size} entries)"
 
 
 @audit.command()
 @profile_option
 @json_option
 def verify(*, profile: Path, as_json: bool) -> int:
-    """Have the node recompute its audit log from the stored entries and check it."""
+    """Have the node recompute its audit log and check it.
+
+    From the stored entries, against what it signed and what others cosigned.
+    """
     with connected(profile) as channel:
         answer = local_pb2_grpc.AuditServiceStub(channel).VerifyAudit(
             local_pb2.VerifyAuditRequest(), timeout=DEADLINE_SECONDS
@@ -109,7 +115,10 @@ def verify(*, profile: Path, as_json: bool) -> int:
 @profile_option
 @json_option
 def export(*, file: Path, profile: Path, as_json: bool, **grounds: str) -> None:
-    """Export a signed bundle to FILE; it is verified offline with `audit reconcile`."""
+    """Export a signed bundle of acts and proofs to FILE.
+
+    It is verified offline, with `mithaq audit reconcile`.
+    """
     request = local_pb2.ExportAuditRequest(grounds=grounds_of(**grounds))
     with connected(profile) as channel, file.open("wb") as out:
         stub = local_pb2_grpc.AuditServiceStub(channel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,11 @@ import click
 
 from mithaq.cli.errors import CliError
 from mithaq.cli.output import json_option, present_rows
+from mithaq.cli.screen import NOTHING, PROSE, Column
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import BaseModel
 
     from mithaq.service.config import Loaded
@@ -32,10 +36,21 @@ def show(*, folder: Path, origin: bool, as_json: bool) -> None:
         {"setting": name, "value": str(_value(loaded.value, name)), "origin": where}
         for name, where in loaded.origins.items()
     ]
-    columns = ("setting", "value", "origin") if origin else ("setting", "value")
+    columns = [Column("setting"), Column("value", text=_set_to, fold=PROSE)]
+    if origin:
+        columns.append(Column("origin", text=partial(_origin, f"{folder.resolve()}/")))
     present_rows(
         "config.show", "settings", rows, as_json=as_json, title=str(folder), columns=columns
     )
+
+
+def _set_to(row: Mapping[str, Any]) -> str:
+    return str(row["value"] or NOTHING)
+
+
+def _origin(inside: str, row: Mapping[str, Any]) -> str:
+    """Return where a value comes from; a file of the folder in the title by its name."""
+    return str(row["origin"]).replace(inside, "")
 
 
 def _load(folder: Path) -> Loaded[Any]:

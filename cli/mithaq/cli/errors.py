@@ -8,12 +8,32 @@ hold personal data.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DENIED = 5
 EXIT_VERIFICATION = 8
 EXIT_INTERRUPTED = 130
+
+# What a person typed for a field of a request.
+OPTIONS: Final = {
+    "grounds.purpose": "--purpose",
+    "grounds.case_reference": "--case",
+    "grounds.justification": "--justification",
+    "grounds.legal_basis": "--legal-basis",
+    "document_number": "--document",
+    "issuing_state": "--state",
+    "name": "--name",
+    "date_of_birth": "--born",
+    "operation": "--operation",
+    "alert_id": "ALERT_ID",
+    "match_id": "MATCH_ID",
+    "hit_id": "HIT_ID",
+}
 
 # For whoever mends the program: a traceback may hold what an error message may not.
 TRACEBACK_VARIABLE = "MITHAQ_DEBUG_TRACEBACK"
@@ -43,11 +63,16 @@ def describe(error: BaseException) -> tuple[str, int]:
     """Return the lines for standard error, and the exit code."""
     shown = _shown(error)
     lines = [f"error[{shown.code}]: {shown.message}"]
-    if shown.why:
-        lines.append(f"  why: {shown.why}")
+    lines += [f"  why: {why}" for why in (shown.why, *_faulty_fields(error)) if why]
     if shown.fix:
         lines.append(f"  fix: {shown.fix}")
     return "\n".join(lines), shown.exit_code
+
+
+def _faulty_fields(error: BaseException) -> list[str]:
+    """Return each field that broke a rule, by the option that gave it (google.rpc BadRequest)."""
+    violations: Iterable[tuple[str, str]] = getattr(error, "violations", ())
+    return [f"{OPTIONS.get(field, field)}: {rule}" for field, rule in violations]
 
 
 def _shown(error: BaseException) -> _Shown:

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from mithaq.cli.grounds import grounds_of, grounds_options
 from mithaq.cli.output import instant, json_option, present, present_rows
 from mithaq.cli.profile import DEADLINE_SECONDS, connected, profile_option
-from mithaq.cli.recordview import record_fields
+from mithaq.cli.recordview import hit_lines, record_fields
+from mithaq.cli.screen import Column
 from mithaq.v1 import local_pb2, local_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    """Return what `hit show`, `hit confirm` and `hit reject` are given."""
+    return str(row["hit_id"] or row["match_id"])
+
+
+HITS: Final = (
+    Column("hit_id", "hit or match", _id),
+    Column("status", head=True),
+    Column("action_taken", "action"),
+    Column("reporter", "reported by"),
+    Column("at"),
+    Column("alert_id", "on alert"),
+)
 
 
 @click.group()
@@ -43,7 +62,10 @@ def confirm(
     as_json: bool,
     **grounds: str,
 ) -> None:
-    """Confirm that the person or object compared is the one of the alert."""
+    """Confirm a match: it is the person or object of the alert.
+
+    The hit report goes to the issuer at once.
+    """
     request = local_pb2.ConfirmHitRequest(
         match_id=match_id,
         grounds=grounds_of(**grounds),
@@ -65,7 +87,7 @@ def confirm(
 @profile_option
 @json_option
 def reject(*, match_id: str, profile: Path, as_json: bool, **grounds: str) -> None:
-    """Reject a match: the one compared is somebody or something else."""
+    """Reject a match: it is somebody or something else."""
     request = local_pb2.RejectHitRequest(match_id=match_id, grounds=grounds_of(**grounds))
     with connected(profile) as channel:
         local_pb2_grpc.HitServiceStub(channel).RejectHit(request, timeout=DEADLINE_SECONDS)
@@ -87,7 +109,7 @@ def list_hits(*, alert_id: str, profile: Path, as_json: bool) -> None:
         [hit_row(row) for row in answer.hits],
         as_json=as_json,
         title="Hits",
-        columns=("hit_id", "alert_id", "reporter", "issuer", "action_taken", "status", "at"),
+        columns=HITS,
     )
 
 
@@ -102,7 +124,8 @@ def show(*, hit_id: str, profile: Path, as_json: bool, **grounds: str) -> None:
     with connected(profile) as channel:
         answer = local_pb2_grpc.HitServiceStub(channel).ShowHit(request, timeout=DEADLINE_SECONDS)
     row = {**hit_row(answer.row), **record_fields(answer.record)}
-    present("hit.show", row, as_json=as_json, title="Hit report")
+    lines = hit_lines(answer)
+    present("hit.show", row, as_json=as_json, title="Hit report", lines=lines)
 
 
 def hit_row(row: local_pb2.HitRow) -> dict[str, Any]:

@@ -120,7 +120,9 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 (the one place where errors end)
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exception(error)
+        from mithaq.cli.output import fit
+
         text, exit_code = describe(error)
-        click.echo(text, err=True)
+        click.echo(fit(text), err=True)
         return exit_code
     return result if isinstance(result, int) else 0

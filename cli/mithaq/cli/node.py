@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
+from mithaq.cli.alertview import stream_text
 from mithaq.cli.officer import officer
 from mithaq.cli.offlinekeys import passphrase_option, read_passphrase
-from mithaq.cli.output import instant, json_option, note, present, present_rows, print_json
+from mithaq.cli.output import (
+    instant,
+    json_option,
+    note,
+    present,
+    present_rows,
+    print_json,
+    separate,
+)
 from mithaq.cli.profile import DEADLINE_SECONDS, connected, profile_option
+from mithaq.cli.screen import PROSE, Column
 from mithaq.v1 import local_pb2, local_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @click.group()
@@ -55,7 +68,10 @@ def join(
     passphrase_file: Path | None,
     as_json: bool,
 ) -> int:
-    """Join a federation with an invitation; run it again to go on waiting."""
+    """Join a federation with an invitation.
+
+    Run it again to go on waiting for the administrators' approval.
+    """
     from mithaq.node.join import JoinRequest, join_federation
 
     joined = join_federation(
@@ -100,23 +116,35 @@ def run(*, folder: Path) -> int:
 @profile_option
 @json_option
 def status(*, profile: Path, as_json: bool) -> None:
-    """Show connection, registry, streams, readers and alarms."""
+    """Show connection, registry, streams, readers and alarms.
+
+    Of an own stream: how far the hub has accepted it, and how far each reader has signed
+    that it holds and has opened it. Of another's: how far this node has opened it.
+    """
     with connected(profile) as channel:
         answer = local_pb2_grpc.NodeServiceStub(channel).GetNodeStatus(
             local_pb2.GetNodeStatusRequest(), timeout=DEADLINE_SECONDS
         )
-    head = _head(answer)
-    streams = [_stream(row) for row in answer.streams]
+    head = status_head(answer)
+    streams = [stream_fields(row, answer) for row in answer.streams]
     alarms = [_alarm(row) for row in answer.alarms]
     if as_json:
         print_json("node.status", {**head, "streams": streams, "alarms": alarms})
         return
-    present("node.status", head, as_json=False, title=answer.member)
-    present_rows("node.status", "streams", streams, as_json=False, title="Streams")
-    present_rows("node.status", "alarms", alarms, as_json=False, title="Alarms")
+    present("node.status", head, as_json=False, title=f"Node of {answer.member}")
+    own = [row for row in streams if row["sender"] == answer.member]
+    others = [row for row in streams if row["sender"] != answer.member]
+    for title, rows, columns in (
+        ("Own streams", own, OWN_STREAMS),
+        ("Others' streams", others, OTHERS_STREAMS),
+        ("Alarms", alarms, ("alarm", "at", "subject", "evidence")),
+    ):
+        separate()
+        present_rows("node.status", "rows", rows, as_json=False, title=title, columns=columns)
 
 
-def _head(answer: local_pb2.GetNodeStatusResponse) -> dict[str, Any]:
+def status_head(answer: local_pb2.GetNodeStatusResponse) -> dict[str, Any]:
+    """Return what holds for the node as a whole."""
     return {
         "member": answer.member,
         "federation": answer.federation,
@@ -132,17 +160,54 @@ def _head(answer: local_pb2.GetNodeStatusResponse) -> dict[str, Any]:
     }
 
 
-def _stream(row: local_pb2.StreamRow) -> dict[str, Any]:
+def stream_fields(
+    row: local_pb2.StreamRow, answer: local_pb2.GetNodeStatusResponse
+) -> dict[str, Any]:
+    """Return a stream, an own one with the newest receipts of its readers."""
     return {
-        "stream": row.stream_id.hex()[:8],
+        "stream": row.stream_id.hex(),
         "sender": row.sender,
         "audience": list(row.audience),
+        "agreement": row.agreement_id,
         "role": row.role,
         "size": row.size,
         "accepted": row.accepted_size,
         "opened": row.opened_size,
         "closed": row.closed,
+        "readers": [
+            {"reader": each.reader, "held": each.held_size, "opened": each.opened_size}
+            for each in answer.readers
+            if each.stream_id == row.stream_id
+        ],
     }
+
+
+def _readers(row: Mapping[str, Any]) -> str:
+    """Return held/opened of each reader, also of those that have signed nothing yet."""
+    signed = {each["reader"]: (each["held"], each["opened"]) for each in row["readers"]}
+    told = (f"{name}:{'/'.join(map(str, signed.get(name, (0, 0))))}" for name in row["audience"])
+    return " ".join(told)
+
+
+OWN_STREAMS: Final = (
+    Column("stream", text=stream_text),
+    Column("role"),
+    Column("size"),
+    Column("accepted"),
+    Column("readers", "reader:held/opened", _readers, fold=PROSE),
+    Column("closed"),
+    Column("agreement", spare=True),
+)
+OTHERS_STREAMS: Final = (
+    Column("stream", text=stream_text),
+    Column("role"),
+    Column("size"),
+    Column("opened"),
+    Column("sender"),
+    Column("audience", fold=PROSE),
+    Column("closed"),
+    Column("agreement", spare=True),
+)
 
 
 def _alarm(row: local_pb2.AlarmRow) -> dict[str, Any]:

@@ -28,10 +28,11 @@ _ACCEPTABLE = frozenset({Agreement.EQUAL, Agreement.PREFIX})
 @click.option("--root-pin", required=True, help="The federation's root pin, in hex.")
 @json_option
 def reconcile_bundles(*, bundle_a: Path, bundle_b: Path, root_pin: str, as_json: bool) -> int:
-    """Reconcile the bundles of two parties: same streams, same roots, receipts both ways.
+    """Reconcile the bundles of two parties.
 
-    Needs no network and no secret key: the bundles carry the registry, and the root pin
-    says which registry counts.
+    Same streams, same roots, a receipt for each disclosure and the other way round. Needs
+    no network and no secret key: the bundles carry the registry, and the root pin says
+    which registry counts.
     """
     data = [bundle_a.read_bytes(), bundle_b.read_bytes()]
     pin = pin_of(root_pin)
