@@ -17,7 +17,7 @@ from mithaq.cli.demo.cast import NODES_MAX, NODES_MIN
 from mithaq.cli.demo.play import ACTS, Options, new_stage, play
 from mithaq.cli.demo.result import print_members, print_next, print_parts
 from mithaq.cli.errors import EXIT_VERIFICATION, CliError
-from mithaq.cli.output import json_option, print_json
+from mithaq.cli.output import fit, json_option, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -30,9 +30,19 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
-@click.option("--records", default=1000, show_default=True, type=click.IntRange(30, 1_000_000))
 @click.option(
-    "--nodes", default=NODES_MIN, show_default=True, type=click.IntRange(NODES_MIN, NODES_MAX)
+    "--records",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(30, 1_000_000),
+    help="How many synthetic alerts are issued, by all agencies together.",
+)
+@click.option(
+    "--nodes",
+    default=NODES_MIN,
+    show_default=True,
+    type=click.IntRange(NODES_MIN, NODES_MAX),
+    help="How many agencies take part, each with a node of its own.",
 )
 @click.option(
     "--list",
@@ -65,7 +75,12 @@ def demo(
     hub_database: str,
     as_json: bool,
 ) -> int:
-    """Play the whole story with a registrar, a hub and three or more nodes."""
+    """Play the whole story with a registrar, a hub and three or more nodes.
+
+    A federation is founded, agencies join and sign an agreement, alerts are issued, one is
+    found, updated, withdrawn; auditors look, and the agreement is suspended. Every act is
+    checked; the first check that fails ends it. All data are made up.
+    """
     work = (folder or Path(tempfile.mkdtemp(prefix="mithaq-demo-"))).resolve()
     _check_empty(work)
     stage = new_stage(Options(work, records, nodes, hub_database))
@@ -151,7 +166,9 @@ def _play(
         return play(
             stage,
             list_file=list_file,
-            say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
+            say=lambda line: console.print(
+                fit(line), markup=False, highlight=False, soft_wrap=True
+            ),
             advance=lambda count: progress.advance(task, count),
             between=between,
             acts=acts,

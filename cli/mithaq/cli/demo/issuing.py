@@ -63,7 +63,10 @@ def kill(stage: Stage, say: Say) -> None:
     """Kill a node while records travel."""
     stage.issued.killed_at = stage.issued.records
     pid = stage.members[KILLED].process.kill()
-    say(f"{KILLED} is killed (SIGKILL, process {pid}) after {stage.issued.records} records")
+    say(
+        f"{KILLED} is killed (SIGKILL, process {pid}) after {stage.issued.records} records, "
+        "to see that none is lost"
+    )
 
 
 def restart(stage: Stage, say: Say) -> None:
@@ -120,11 +123,7 @@ def refuse_arrest(stage: Stage, say: Say) -> None:
         raise CheckFailedError("an ARREST to int-iom was not refused", alarm="outside agreement")
     stage.issued.denied += 1
     row = refused[0]
-    named = f"clause {', '.join(row['clauses'])}" if row["clauses"] else "no clause"
-    say(
-        f"{ISSUER} may not send an ARREST to int-iom: {row['reason']} ({named}). "
-        f"{row['explanation']}"
-    )
+    say(f"{ISSUER} may not send an ARREST to int-iom: {row['reason']}. {row['explanation']}")
 
 
 def write_draft(stage: Stage, record: Record, name: str) -> Path:

@@ -47,7 +47,7 @@ def grounds() -> local_pb2.Grounds:
 
 def hit(stage: Stage, say: Say) -> str:
     """Look a passport up and confirm the match; the report reaches the issuer."""
-    alert = _with_document(stage)
+    alert = with_document(stage)
     number = document_of(alert)
     found = stage.command_as(READER, OFFICER, "alert", "find", "--document", number, *GROUNDS)[
         "matches"
@@ -66,11 +66,11 @@ def hit(stage: Stage, say: Say) -> str:
         what="the hit report reaches the issuer",
         alarm="receipt overdue",
     )
-    say(f"the match is confirmed; the report {answer['hit_id']} reaches {ISSUER}")
+    say(f"the officer confirms the match; the hit report reaches {ISSUER}: {answer['hit_id']}")
     return alert.alert_id
 
 
-def _with_document(stage: Stage) -> ParsedRecord:
+def with_document(stage: Stage) -> ParsedRecord:
     """Return an alert of the issuer with a document number: of a stolen passport, if any."""
     known = [each for each in stage.issued.alerts[ISSUER] if document_of(each)]
     if not known:
@@ -134,12 +134,12 @@ def update(stage: Stage, say: Say) -> None:
     shown = stage.command_as(READER, OFFICER, "alert", "show", alert.alert_id, *GROUNDS)
     if shown["version"] != version:
         raise CheckFailedError(f"{READER} shows version {shown['version']} instead of {version}")
-    say(f"{ISSUER} updates {alert.alert_id}: version {version} is opened by {_told(readers)}")
+    say(f"{ISSUER} updates {alert.alert_id}; {_told(readers)} open version {version}")
 
 
 def _updated(stage: Stage) -> ParsedRecord:
     """Return what is updated: not what the hit is about; a missing person, if there is one."""
-    about = _with_document(stage).alert_id
+    about = with_document(stage).alert_id
     others = [each for each in stage.issued.alerts[ISSUER] if each.alert_id != about]
     missing = [each for each in others if each.category == "MISSING_LOCATE"]
     return (missing or others)[0]
@@ -178,7 +178,7 @@ def withdraw(stage: Stage, say: Say) -> dict[str, int]:
     for name, parts in sorted(sealed.items()):
         remains.check_gone(stage.members[name].folder, parts, reader=name)
     say(
-        f"{ISSUER} withdraws {alert_id}: erased and receipted by {_told(readers)}, "
+        f"{ISSUER} withdraws {alert_id}; {_told(readers)} erase it and sign so, "
         "and no sealed byte of it is left in their files"
     )
     return {name: erased().count(name) for name in sorted(readers)}
@@ -189,27 +189,30 @@ def withdraw(stage: Stage, say: Say) -> dict[str, int]:
 
 def audit(stage: Stage, alert_id: str, say: Say) -> tuple[bool, bool]:
     """Auditors list who saw the alert, verify both logs, and reconcile the two ends."""
+    say(f"auditors at both ends ask who handled {alert_id}, the alert of the hit:")
     for member in (ISSUER, READER):
         entries = stage.command_as(member, AUDITOR, "audit", "list", "--alert", alert_id)["entries"]
         if not entries:
             raise CheckFailedError(f"the audit log of {member} does not know the alert")
         for row in reversed(entries):
-            say(f"  {member}: {_act(row)}")
+            say(f"  {member} {_act(row)}")
     verified = all(
         bool(stage.command_as(name, AUDITOR, "audit", "verify")["ok"]) for name in stage.members
     )
     result = _reconcile(stage, [_export(stage, member) for member in (ISSUER, READER)])
     say(
-        f"all audit logs verify: {_yes(verified)}; "
-        f"the ends {ISSUER} and {READER} reconcile: {_yes(result)}"
+        f"every audit log verifies: {_yes(verified)}; "
+        f"the logs of {ISSUER} and {READER} reconcile offline: {_yes(result)}"
     )
     return verified, result
 
 
 def _act(row: Mapping[str, Any]) -> str:
     case = f", case {row['case']}" if row["case"] else ""
-    clauses = f", clauses {' '.join(row['clauses'])}" if row["clauses"] else ""
-    return f"{row['at']} {row['actor']} ({row['role']}) {row['operation']}{case}{clauses}"
+    others = f", with {' '.join(row['counterparts'])}" if row["counterparts"] else ""
+    many = "s" if len(row["clauses"]) > 1 else ""
+    clauses = f", clause{many} {' '.join(row['clauses'])}" if row["clauses"] else ""
+    return f"{row['at']} {row['actor']}: {row['operation']}{case}{others}{clauses}"
 
 
 def _yes(value: object) -> str:
@@ -247,7 +250,10 @@ def suspend(stage: Stage, say: Say) -> None:
     )
     reasons = sorted({reason for name in stage.members for reason in _refused(stage, name)})
     stage.issued.denied += 1
-    say(f"{READER} suspends {AGREEMENT}; the next alert of each is refused: {', '.join(reasons)}")
+    say(
+        f"{READER} suspends {AGREEMENT} with its duty key; "
+        f"the next alert of every member is refused: {', '.join(reasons)}"
+    )
 
 
 def _suspended(stage: Stage, member: str) -> bool:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-from rich.table import Table
+import click
+
+from mithaq.cli import screen
+from mithaq.cli.demo.issuing import ISSUER
+from mithaq.cli.demo.life import (
+    AUDITOR,
+    CASE,
+    OFFICER,
+    PURPOSE,
+    READER,
+    document_of,
+    with_document,
+)
+from mithaq.cli.demo.stage import AGREEMENT
+from mithaq.cli.output import print_lines, width
+from mithaq.cli.screen import INDENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from mithaq.cli.demo.stage import Stage
 
@@ -47,23 +62,24 @@ class Result:
 
 def print_members(stage: Stage, result: Result) -> None:
     """Print a table with a row for each member."""
-    table = Table(title="At the end", title_justify="left")
-    for column in ("member", "issued", "opened", "hits", "erased", "registry"):
-        table.add_column(column, justify="left" if column == "member" else "right")
-    for name, status in stage.statuses().items():
-        table.add_row(
-            name,
-            str(status.alerts_own),
-            str(result.opened.get(name, 0)),
-            str(status.hits),
-            str(result.erased.get(name, 0)),
-            str(status.registry_size),
-        )
-    Console(stderr=True).print(table)
+    rows = [
+        {
+            "member": name,
+            "issued": status.alerts_own,
+            "opened": result.opened.get(name, 0),
+            "hits": status.hits,
+            "erased": result.erased.get(name, 0),
+            "registry": status.registry_size,
+        }
+        for name, status in stage.statuses().items()
+    ]
+    _print("", "At the end")
+    if rows:
+        print_lines(screen.table(rows, list(rows[0]), width=width()), err=True)
 
 
 def print_next(stage: Stage, *, kept: bool) -> None:
-    """Print three commands to try next."""
+    """Print three commands to try next; each finds something when it is typed."""
     if not kept:
         _print_commands(
             "mithaq demo --keep               # leaves it running, to look around in",
@@ -71,39 +87,75 @@ def print_next(stage: Stage, *, kept: bool) -> None:
             "mithaq demo --json               # the figures, for a program",
         )
         return
-    member = stage.members["tn-dgsn"]
-    _print_commands(
-        f"mithaq alert list --profile {member.profile('officer')}",
-        f"mithaq audit list --profile {member.profile('auditor')}",
-        f"mithaq trust members --profile {stage.trust_profile}",
+    _print("", "Try next:")
+    for words in _commands(stage):
+        _print(*_command_lines(words))
+    _print(
+        f"{AGREEMENT} is suspended by now: {ISSUER} still finds its own alerts, and nobody",
+        "finds another's.",
     )
 
 
+def _commands(stage: Stage) -> Iterator[tuple[str, ...]]:
+    """Yield commands about the alert that the hit was on, or lists where there was none."""
+    issuer, reader = stage.members[ISSUER], stage.members[READER]
+    auditor = ("--profile", str(reader.profile(AUDITOR)))
+    officer = ("--profile", str(issuer.profile(OFFICER)))
+    if not stage.issued.alerts.get(ISSUER):
+        yield ("agreement", "list", *officer)
+        yield ("audit", "list", *auditor)
+        return
+    alert = with_document(stage)
+    yield ("alert", "trace", alert.alert_id, *officer)
+    yield ("audit", "list", "--alert", alert.alert_id, *auditor)
+    # A made-up number may be printed; a listed person's may not.
+    look: tuple[str, ...] = ("alert", "show", alert.alert_id)
+    if alert.alert.HasField("travel_document"):
+        look = ("alert", "find", "--document", document_of(alert))
+    grounds = ("--purpose", PURPOSE, "--case", CASE, "--justification", "Seen at the harbour")
+    yield (*look, *grounds, *officer)
+
+
+def _command_lines(words: Sequence[str], *, indent: int = INDENT) -> Iterator[str]:
+    """Yield a command as it may be pasted, broken before an option where it is too long."""
+    room = width() - len(" \\")
+    line = " " * indent
+    for number, part in enumerate(re.split(r" (?=--)", shlex.join(("mithaq", *words)))):
+        if number and len(line) + 1 + len(part) > room:
+            yield line + " \\"
+            line = " " * (indent + 2 * INDENT) + part
+        else:
+            line += f" {part}" if number else part
+    yield line
+
+
 def _print_commands(*commands: str) -> None:
-    _print("Try next:", *(f"  {each}" for each in commands))
+    _print("", "Try next:", *(f"  {each}" for each in commands))
 
 
 def print_parts(stage: Stage) -> None:
     """Print how to talk to each part that was left running, and how to stop it."""
     pids = stage.folder / PIDS_FILE
     pids.write_text("".join(f"{each.pid}\n" for each in stage.processes), encoding="ascii")
+    _print("", f"Left running in {stage.folder}. How each part is:")
+    for process, words in zip(stage.processes, _statuses(stage), strict=True):
+        _print(f"  {process.name}, process {process.pid}:", *_command_lines(words, indent=6))
     _print(
+        "Each member has the users administrator, officer, system and auditor: name another",
+        "one's folder in --profile to be that one.",
         "",
-        f"Left running in {stage.folder}; each part, its process and its --profile:",
-        *_parts(stage),
-        "Each member has the users administrator, officer, system and auditor in that folder.",
-        f"Stop all of it:  kill $(cat {pids})",
+        "Stop all of it:",
+        f"  kill $(cat {shlex.quote(str(pids))})",
     )
 
 
-def _parts(stage: Stage) -> Iterable[str]:
-    profiles: list[Path] = [stage.trust_profile, stage.hub_profile]
-    profiles += [each.profile("officer") for each in stage.members.values()]
-    for process, profile in zip(stage.processes, profiles, strict=True):
-        yield f"  {process.name:<12} {process.pid:>8}  {profile}"
+def _statuses(stage: Stage) -> Iterator[tuple[str, ...]]:
+    yield ("trust", "members", "--profile", str(stage.trust_profile))
+    yield ("hub", "status", "--profile", str(stage.hub_profile))
+    for each in stage.members.values():
+        yield ("node", "status", "--profile", str(each.profile(OFFICER)))
 
 
 def _print(*lines: str) -> None:
-    console = Console(stderr=True, soft_wrap=True)
     for line in lines:
-        console.print(line, markup=False, highlight=False)
+        click.echo(line, err=True)
