@@ -21,7 +21,7 @@ from mithaq.node.lookup.keys import IndexKey, keys_of
 from mithaq.node.records import forms
 from mithaq.node.records.facts import fields_of
 from mithaq.node.records.model import parse_record
-from mithaq.node.records.render import sheet_of
+from mithaq.node.records.render import rows_of
 from mithaq.v1 import subject_pb2 as subject
 from tests.imports.lists import (
     AT,
@@ -88,8 +88,7 @@ def test_records_of_a_list_are_read_back_by_people_and_programs(name: str) -> No
 @each_list
 def test_every_entry_can_be_shown_and_decided_on(name: str) -> None:
     for alert in listed(name)[0][::5]:
-        sheet = sheet_of(alert.record)
-        labels = {row.label for row in sheet.rows}
+        labels = {row.label for row in rows_of(alert.record.alert)}
         assert {"name", "listed", "listed on", "valid"} <= labels, f"{alert.dataid} of {name}"
         assert {RecordField.NAME, RecordField.ACTION} <= fields_of(alert.record.alert)
         assert len(keys_of(alert.record, IndexKey(bytes(32)))) > 2

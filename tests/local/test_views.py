@@ -6,11 +6,16 @@ from mithaq.agreements.vocabulary import RecordField
 from mithaq.node.imports.unsc import ListedAlert, read_list
 from mithaq.node.local.mask import masked
 from mithaq.node.local.query import Born, Query, fit, parse_query
-from mithaq.node.local.summary import SUMMARY_LENGTH_MAX, summary_of, warnings_of
-from mithaq.node.local.views import ACTION_WORDS, action_to_be_taken
+from mithaq.node.local.views import action_to_be_taken
 from mithaq.node.lookup.keys import IndexKey
 from mithaq.node.records.model import ParsedRecord, seal_in
 from mithaq.node.records.synthetic import CATEGORIES
+from mithaq.node.records.wording import (
+    ACTION_WORDS,
+    SUMMARY_LENGTH_MAX,
+    summary_of,
+    warnings_of,
+)
 from mithaq.v1 import local_pb2, record_pb2
 from mithaq.v1 import subject_pb2 as subject
 from tests.imports.lists import AT, EVERYTHING, TERMS, chunks, identify, wrapped
@@ -68,15 +73,20 @@ def test_a_summary_of_an_entity_is_its_name() -> None:
         ({"precision": subject.DATE_PRECISION_YEAR, "year": 1970}, "1970"),
         (
             {"precision": subject.DATE_PRECISION_YEAR_RANGE, "year": 1970, "year_to": 1973},
-            "1970-1973",
+            "1970 to 1973",
         ),
-        ({"precision": subject.DATE_PRECISION_UNKNOWN}, "at an unknown date"),
     ],
 )
 def test_a_date_of_birth_is_said_as_far_as_it_is_known(born: dict[str, int], said: str) -> None:
     alert = record_pb2.Alert()
     alert.person.dates_of_birth.add(**born)
     assert summary_of(alert) == f"born {said}"
+
+
+def test_an_unknown_date_of_birth_is_said_to_be_unknown() -> None:
+    alert = record_pb2.Alert()
+    alert.person.dates_of_birth.add(precision=subject.DATE_PRECISION_UNKNOWN)
+    assert summary_of(alert) == "date of birth unknown"
 
 
 def test_a_summary_is_cut_at_its_limit_and_empty_where_nothing_is_granted() -> None:
@@ -92,7 +102,7 @@ def test_markers_and_handling_are_warned_of_in_words() -> None:
     alert.handling = record_pb2.HANDLING_H2
     assert "further dissemination" in warnings_of(alert)[-1]
     alert.handling, alert.handling_note = record_pb2.HANDLING_H3, "Call before use"
-    assert warnings_of(alert)[-1] == "Call before use"
+    assert warnings_of(alert)[-1] == "H3: Call before use"
 
 
 def flagged(**flag: int | str) -> record_pb2.Alert:

@@ -1,11 +1,14 @@
-"""What an officer sees: the action first, then warnings, then the subject."""
+"""What an officer sees: the action and the warnings, then the subject, in the field's words."""
+
+import re
 
 import pytest
 
 from mithaq.node.records.countries import code_of, codes, state_of
 from mithaq.node.records.model import parse_record
-from mithaq.node.records.render import partial_date, place_text, sheet_of
+from mithaq.node.records.render import hit_rows, rows_of
 from mithaq.node.records.synthetic import CATEGORIES, made_up_alert
+from mithaq.node.records.wording import action_text, partial_date, place_text, warnings_of
 from mithaq.service.text import plain
 from mithaq.v1 import record_pb2 as wire
 from mithaq.v1 import subject_pb2 as subject
@@ -14,10 +17,41 @@ from tests.node_records.alerts import AT, alert, chance, changed
 
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_every_alert_can_be_shown(category: str) -> None:
-    sheet = sheet_of(alert(category))
-    assert sheet.action.endswith(".")
-    assert all(row.label and row.text for row in sheet.rows)
-    assert sheet.rows[0].text == f"{alert(category).alert_id} version 1"
+    rows = rows_of(alert(category).alert)
+    assert action_text(alert(category).alert).endswith(".")
+    assert all(row.label and row.text for row in rows)
+    assert rows[0].text == f"{alert(category).alert_id} version 1"
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_neither_seconds_since_1970_nor_names_of_enums_are_shown(category: str) -> None:
+    texts = " ".join(row.text for row in rows_of(alert(category).alert))
+    assert not re.search(r"\b1[0-9]{9}\b", texts)
+    assert not re.search(r"[A-Z]+_(KIND|GRADE|SUBJECT|STATUS|PRECISION)_[A-Z0-9]+", texts)
+    assert "UNSPECIFIED" not in texts.upper()
+    assert "2026-03-04 05:06Z to " in texts
+
+
+def test_what_no_clause_grants_leaves_no_empty_line() -> None:
+    masked = wire.Alert(alert_id="eg-moi-01M7ZXWM8YCJ1JR5455VZ56396", category="ARREST")
+    masked.person.names.add()
+    masked.arrest.SetInParent()
+    assert [row.label for row in rows_of(masked)] == ["alert", "category"]
+    assert action_text(masked).startswith("Arrest for surrender")
+
+
+def test_a_hit_report_is_shown_in_words() -> None:
+    report = wire.HitReport(
+        hit_id="tn-dgsn-01M7ZXWTG29HAFSFDTTS8HMN0W",
+        outcome=wire.ACTION_OUTCOME_NOT_POSSIBLE,
+        outcome_note="The ferry had left",
+        found_at=int(AT.timestamp()),
+    )
+    report.place.city = "Zarbal"
+    rows = {row.label: row.text for row in hit_rows(report)}
+    assert rows["action"] == "not possible"
+    assert rows["found"] == "2026-03-04 05:06Z, Zarbal"
+    assert rows["hit"] == report.hit_id
 
 
 def test_warnings_come_before_anything_else_is_read() -> None:
@@ -28,13 +62,13 @@ def test_warnings_come_before_anything_else_is_read() -> None:
         target.restrictions.child_protection_only = True
         target.restrictions.no_third_state = True
 
-    assert sheet_of(parse_record(changed(warn))).warnings == (
+    assert warnings_of(parse_record(changed(warn)).alert) == [
         "armed",
         "suicide risk",
         "for child protection only",
         "not to be passed to any other state",
         "H3: ask the bureau",
-    )
+    ]
 
 
 def test_a_hostile_text_cannot_steer_the_terminal_or_turn_the_letters() -> None:
@@ -43,8 +77,8 @@ def test_a_hostile_text_cannot_steer_the_terminal_or_turn_the_letters() -> None:
         target.handling = wire.HANDLING_H3
         target.handling_note = "a\x07b"
 
-    sheet = sheet_of(parse_record(changed(spoil)))
-    shown = " ".join([*sheet.warnings, *(row.text for row in sheet.rows)])
+    spoilt = parse_record(changed(spoil)).alert
+    shown = " ".join([*warnings_of(spoilt), *(row.text for row in rows_of(spoilt))])
     assert not set(shown) & set("\x1b\x07\u202e\u2066")
 
 
@@ -57,7 +91,7 @@ def test_a_hostile_text_cannot_steer_the_terminal_or_turn_the_letters() -> None:
 )
 def test_a_handling_code_is_told_in_words(handling: wire.Handling.ValueType, shown: str) -> None:
     record = parse_record(changed(lambda a: setattr(a, "handling", handling)))
-    assert shown in sheet_of(record).warnings
+    assert shown in warnings_of(record.alert)
 
 
 def test_a_document_is_shown_with_its_holder() -> None:
@@ -65,7 +99,7 @@ def test_a_document_is_shown_with_its_holder() -> None:
         target.travel_document.holder.CopyFrom(alert().alert.person)
         target.travel_document.ClearField("lost_on")
 
-    labels = [row.label for row in sheet_of(parse_record(changed(held, "DOC_INVALID"))).rows]
+    labels = [row.label for row in rows_of(parse_record(changed(held, "DOC_INVALID")).alert)]
     assert "name" in labels
     assert "since" not in labels
 

@@ -34,11 +34,11 @@ from mithaq.node.local.judging import (
     stale_cautions,
 )
 from mithaq.node.local.query import Query, fit, parse_query
-from mithaq.node.local.summary import summary_of, warnings_of
 from mithaq.node.local.views import action_to_be_taken, alert_row
 from mithaq.node.lookup.match import SCORE_MIN, Score
 from mithaq.node.lookup.search import by_document, by_name
 from mithaq.node.records.identifiers import new_ulid
+from mithaq.node.records.wording import summary_of, warnings_of
 from mithaq.node.sealing.errors import ErasedError
 from mithaq.node.tables import RecordStatus
 from mithaq.store import audit_entry

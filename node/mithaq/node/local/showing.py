@@ -23,9 +23,9 @@ from mithaq.node.local.finding import reader_of, reference, select_alerts
 from mithaq.node.local.grounds import actor_of
 from mithaq.node.local.hitrows import hit_row
 from mithaq.node.local.judging import Judged, Reader, judge_row, stale_cautions
-from mithaq.node.local.summary import warnings_of
 from mithaq.node.local.views import action_to_be_taken, alert_row
 from mithaq.node.records.model import ParsedRecord, parse_record
+from mithaq.node.records.wording import warnings_of
 from mithaq.node.sealing.errors import ErasedError
 from mithaq.node.tables import RecordStatus
 from mithaq.service.errors import MithaqError

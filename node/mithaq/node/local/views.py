@@ -5,42 +5,14 @@ A row of a list carries no personal data; what does is a `Record`, and only
 """
 
 from collections.abc import Iterable
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from mithaq.agreements.reason import Reason
 from mithaq.certs.participants import AgreementRecord
 from mithaq.node.exchange.acts import ActResult, Disclosure
 from mithaq.node.exchange.routing import RecipientDecision
+from mithaq.node.records.wording import ACTION_WORDS, action_text
 from mithaq.v1 import local_pb2, record_pb2
-
-ACTION_WORDS: Final = MappingProxyType(
-    {
-        record_pb2.ACTION_ARREST: (
-            "Arrest for surrender or extradition; where that is impossible, locate and report."
-        ),
-        record_pb2.ACTION_LOCATE_AND_REPORT: "Locate and report; do not arrest.",
-        record_pb2.ACTION_PROTECT_AND_INFORM: "Place under protection and inform the issuer.",
-        record_pb2.ACTION_REPORT_WHEREABOUTS: "Report the whereabouts; an adult must consent.",
-        record_pb2.ACTION_PREVENT_TRAVEL: "Prevent the journey and protect the person.",
-        record_pb2.ACTION_PREVENT_TRAVEL_WITH_CONSENT: (
-            "Prevent the journey with the person's consent, unless the law orders otherwise."
-        ),
-        record_pb2.ACTION_REPORT_RESIDENCE: "Report the place of residence.",
-        record_pb2.ACTION_CHECK_DISCREETLY: (
-            "Record place, time, route, companions and objects; let nobody notice."
-        ),
-        record_pb2.ACTION_INTERVIEW: "Interview by the list of questions.",
-        record_pb2.ACTION_SEARCH: "Search, where national law allows.",
-        record_pb2.ACTION_INFORM: "Inform the issuer; no coercive step.",
-        record_pb2.ACTION_REFUSE_ENTRY: "Refuse entry or stay, after consulting the issuer.",
-        record_pb2.ACTION_REPORT_RETURN: "Report that the person has left.",
-        record_pb2.ACTION_RETAIN_DOCUMENT: "Retain the document and check its holder.",
-        record_pb2.ACTION_APPLY_SANCTIONS: "Apply the measures of the resolution.",
-        record_pb2.ACTION_REFER_VICTIM: "Refer the person to protection; no criminal use.",
-        record_pb2.ACTION_BE_AWARE: "Be aware; no other step.",
-    }
-)
 
 
 def alert_row(row: Any) -> local_pb2.AlertRow:  # noqa: ANN401 - a row of node_record
@@ -66,7 +38,7 @@ def action_to_be_taken(alert: record_pb2.Alert, *, member: str, now: int) -> str
         if flag.requested_by == member and not over:
             instead = ACTION_WORDS.get(flag.substitute_action, "Take no step; call the bureau.")
             return f"Flagged by this agency: {instead}"
-    return ACTION_WORDS[alert.action]
+    return action_text(alert)
 
 
 def disclosures(found: Iterable[Disclosure]) -> list[local_pb2.Disclosure]:

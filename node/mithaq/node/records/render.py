@@ -1,23 +1,41 @@
-"""What an officer sees of a record: what to do first, then warnings, then the subject.
+"""What an officer sees of a record: the subject first, then the case, then who says so.
 
-Rows of plain text, for a terminal, a console or a national system. Restrictions and
-handling are shown with the data they bind. Nothing here decides who may see it; the
-caller has asked the agreement before it renders (DESIGN 7: again at every reading).
+Rows of plain text, for a terminal, a console or a national system; the action to be taken
+and the warnings (`wording`) come before them. What a clause does not grant is absent, not
+empty. Nothing here decides who may see it; the caller has asked the agreement before it
+renders (DESIGN 7: again at every reading).
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
 
-from mithaq.agreements.categories import CATEGORIES, Category
-from mithaq.node.records.model import ParsedRecord
+from mithaq.node.records.wording import (
+    ACTION_WORDS,
+    country_text,
+    document_kind,
+    document_status,
+    document_text,
+    joined,
+    latin_name,
+    minute,
+    partial_date,
+    place_text,
+    tidy,
+    word,
+)
 from mithaq.service.text import plain
+from mithaq.v1 import entry_pb2
 from mithaq.v1 import record_pb2 as wire
 from mithaq.v1 import subject_pb2 as subject
 
-_UNKNOWN: Final = "unknown"
-# Embeddings, overrides and isolates; the plain marks U+200E and U+200F stay.
+_NAMES = {
+    subject.NAME_KIND_PRIMARY: "name",
+    subject.NAME_KIND_BIRTH: "birth name",
+    subject.NAME_KIND_FORMER: "former name",
+    subject.NAME_KIND_ALIAS: "alias",
+    subject.NAME_KIND_OTHER: "other name",
+    subject.NAME_KIND_PSEUDONYM: "pseudonym",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,92 +46,25 @@ class Row:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """An alert as it is shown: the action comes first, whatever else is read."""
-
-    action: str
-    warnings: tuple[str, ...]
-    rows: tuple[Row, ...]
+def rows_of(alert: wire.Alert) -> tuple[Row, ...]:
+    """Return an alert as an officer reads it, whole or as far as it was granted."""
+    return _said(_alert(alert))
 
 
-def sheet_of(record: ParsedRecord) -> Sheet:
-    """Return an alert as an officer sees it."""
-    alert = record.alert
-    return Sheet(
-        action=CATEGORIES[Category(alert.category)].action_text,
-        warnings=tuple(map(plain, _warnings(alert))),
-        rows=tuple(Row(row.label, plain(row.text)) for row in _rows(alert) if row.text),
-    )
+def hit_rows(report: wire.HitReport) -> tuple[Row, ...]:
+    """Return a hit report as the issuer's bureau reads it."""
+    return _said(_hit(report))
 
 
-def partial_date(date: subject.PartialDate) -> str:
-    """Return a date as far as it is known: 1980-03-07, 1980-03, 1980, 1955 to 1958."""
-    text = {
-        subject.DATE_PRECISION_DAY: f"{date.year:04}-{date.month:02}-{date.day:02}",
-        subject.DATE_PRECISION_MONTH: f"{date.year:04}-{date.month:02}",
-        subject.DATE_PRECISION_YEAR: f"{date.year:04}",
-        subject.DATE_PRECISION_YEAR_RANGE: f"{date.year:04} to {date.year_to:04}",
-    }.get(date.precision, _UNKNOWN)
-    if date.qualifier == subject.DATE_QUALIFIER_APPROXIMATE:
-        text = f"about {text}"
-    if date.calendar in {subject.SOURCE_CALENDAR_HIJRI, subject.SOURCE_CALENDAR_SOLAR_HIJRI}:
-        text = f"{text} (converted from the Hijri calendar)"
-    return _joined(text, f"({_tidy(date.note)})" if date.note.strip() else "", by=" ")
+def _said(rows: Iterable[Row]) -> tuple[Row, ...]:
+    tidied = (Row(row.label, plain(tidy(row.text))) for row in rows)
+    return tuple(row for row in tidied if row.text)
 
 
-def name_text(name: subject.Name) -> str:
-    """Return a name in Latin letters and in its own script."""
-    latin = _joined(name.surname, name.forenames, by=", ") or name.full or " ".join(name.parts)
-    return _joined(_tidy(latin), _tidy(name.original_script), by=" / ")
-
-
-def place_text(place: subject.Place) -> str:
-    """Return a place from street to country, and its note."""
-    text = _joined(
-        *map(_tidy, (place.street, place.city, place.region, place.postal_code)),
-        _country(place.country),
-        by=", ",
-    )
-    return _joined(text, f"({_tidy(place.note)})" if place.note.strip() else "", by=" ")
-
-
-def document_text(document: subject.IdentityDocument) -> str:
-    """Return a document: kind, number, issuing state, dates and note."""
-    kind = _tidy(document.kind_as_written) or _word(
-        subject.DocumentKind.Name(document.kind), "DOCUMENT_KIND_"
-    )
-    issued = f"issued {partial_date(document.issued_on)}" if document.HasField("issued_on") else ""
-    until = f"until {partial_date(document.expires_on)}" if document.HasField("expires_on") else ""
-    return _joined(
-        _joined(kind, _tidy(document.kind_detail), _tidy(document.number), by=" "),
-        _country(document.issuing_state),
-        issued,
-        until,
-        _tidy(document.note),
-        by=", ",
-    )
-
-
-def _warnings(alert: wire.Alert) -> Iterator[str]:
-    for marker in alert.markers:
-        yield _word(wire.Marker.Name(marker), "MARKER_")
-    limits = alert.restrictions
-    if limits.child_protection_only:
-        yield "for child protection only"
-    if limits.no_third_state:
-        yield "not to be passed to any other state"
-    if alert.handling == wire.HANDLING_H1:
-        yield "H1: no use in court without leave of the issuer"
-    if alert.handling == wire.HANDLING_H2:
-        yield "H2: no further dissemination without leave of the issuer"
-    if alert.handling == wire.HANDLING_H3:
-        yield f"H3: {alert.handling_note}"
-
-
-def _rows(alert: wire.Alert) -> Iterator[Row]:
+def _alert(alert: wire.Alert) -> Iterator[Row]:
     yield Row("alert", f"{alert.alert_id} version {alert.version}")
     yield Row("category", alert.category)
+    yield Row("priority", word(entry_pb2.Priority.Name(alert.priority), "PRIORITY_"))
     yield Row("reason", alert.reason)
     if alert.HasField("person"):
         yield from _person(alert.person)
@@ -121,44 +72,61 @@ def _rows(alert: wire.Alert) -> Iterator[Row]:
         yield from _names(alert.entity.names)
         yield from _each("address", map(place_text, alert.entity.addresses))
         yield from _each("registration", map(document_text, alert.entity.registrations))
-    else:
+    elif alert.HasField("travel_document"):
         yield from _travel_document(alert.travel_document)
     yield from _case(alert)
-    yield Row("issued by", f"{alert.issuer}, {alert.authority}, {alert.decision_reference}")
+    yield from _limits(alert)
+    yield from _issuer(alert)
+
+
+def _issuer(alert: wire.Alert) -> Iterator[Row]:
+    yield Row("issued by", joined(alert.issuer, alert.authority, alert.decision_reference, by=", "))
     yield Row("legal basis", alert.legal_basis)
-    yield Row("valid", f"{_instant(alert.valid_from)} to {_instant(alert.expires_at)}")
+    yield Row("purposes", ", ".join(alert.purposes))
+    yield Row("necessity", alert.necessity)
+    yield Row("valid", joined(minute(alert.valid_from), minute(alert.expires_at), by=" to "))
+    yield Row("review by", minute(alert.review_by))
     yield Row("assessment", _assessment(alert))
-    yield from _each("remark", (f"[{r.language}] {r.text}" for r in alert.remarks))
+    yield Row("concerned as", word(wire.DataSubject.Name(alert.data_subject), "DATA_SUBJECT_"))
+    source = alert.origin
+    yield Row("source", joined(source.system, source.reference, minute(source.as_of), by=", "))
+    yield from _each("remark", (f"[{each.language}] {each.text}" for each in alert.remarks))
 
 
 def _person(person: subject.Person) -> Iterator[Row]:
     yield from _names(person.names)
     yield from _each("date of birth", map(partial_date, person.dates_of_birth))
     yield from _each("place of birth", map(place_text, person.places_of_birth))
-    yield from _each("nationality", map(_country, person.nationalities))
-    yield Row("sex", _word(subject.Sex.Name(person.sex), "SEX_") if person.sex else "")
+    yield from _each("nationality", map(country_text, person.nationalities))
+    yield Row("sex", word(subject.Sex.Name(person.sex), "SEX_"))
     yield from _each("document", map(document_text, person.documents))
     yield from _each("address", map(place_text, person.addresses))
-    yield from _each("title", map(_tidy, person.titles))
-    yield from _each("function", map(_tidy, person.designations))
+    yield from _each("title", person.titles)
+    yield from _each("function", person.designations)
     yield Row("marks", person.physical_marks)
 
 
 def _names(names: Iterable[subject.Name]) -> Iterator[Row]:
     for name in names:
-        kind = _word(subject.NameKind.Name(name.kind), "NAME_KIND_")
         low = " (low quality)" if name.quality == subject.NAME_QUALITY_LOW else ""
-        label = "name" if name.kind == subject.NAME_KIND_PRIMARY else f"{kind} name{low}"
-        note = f"({_tidy(name.note)})" if name.note.strip() else ""
-        yield Row(label, _joined(name_text(name), note, by=" "))
-        yield Row("machine-readable name", name.mrz)
+        note = f"({tidy(name.note)})" if name.note.strip() else ""
+        yield Row(_NAMES.get(name.kind, "name") + low, joined(latin_name(name), note, by=" "))
+        # On a line of its own: beside Latin letters its direction would turn theirs.
+        yield Row("own script", name.original_script)
+        yield Row("machine-readable", name.mrz)
 
 
 def _travel_document(document: subject.TravelDocument) -> Iterator[Row]:
-    kind = _word(subject.DocumentKind.Name(document.kind), "DOCUMENT_KIND_")
-    number = _joined(document.number, document.number_to, by=" to ")
-    yield Row("document", f"{kind} {number}, {_country(document.issuing_state)}")
-    yield Row("status", _word(subject.DocumentStatus.Name(document.status), "DOCUMENT_STATUS_"))
+    number = joined(document.number, document.number_to, by=" to ")
+    yield Row(
+        "document",
+        joined(
+            joined(document_kind(document.kind), number, by=" "),
+            country_text(document.issuing_state),
+            by=", ",
+        ),
+    )
+    yield Row("status", document_status(document.status))
     if document.HasField("lost_on"):
         yield Row("since", partial_date(document.lost_on))
     yield Row("what to look for", document.note)
@@ -168,51 +136,72 @@ def _travel_document(document: subject.TravelDocument) -> Iterator[Row]:
 
 def _case(alert: wire.Alert) -> Iterator[Row]:
     if alert.HasField("arrest"):
-        arrest = alert.arrest
-        yield Row("offence", arrest.offence_text)
-        yield Row("warrant", f"{arrest.warrant_reference}, {arrest.court}")
-        yield Row("maximum sentence", f"{arrest.maximum_sentence_months} months")
-        yield Row("assurances", arrest.assurances)
+        yield from _arrest(alert.arrest)
     if alert.HasField("protection"):
         kind = wire.ProtectionCaseKind.Name(alert.protection.kind)
-        yield Row("case", _word(kind, "PROTECTION_CASE_KIND_"))
+        yield Row("case", word(kind, "PROTECTION_CASE_KIND_"))
         yield Row("call", alert.protection.contact)
+        yield Row("order", alert.protection.order_reference)
     if alert.HasField("listing"):
         listing = alert.listing
-        yield Row("listed", f"{_tidy(listing.reference_number)}, {_tidy(listing.regime)}")
+        yield Row("listed", joined(listing.reference_number, listing.regime, by=", "))
         yield Row("listed on", partial_date(listing.listed_on))
-        yield Row("comments", _tidy(listing.comments))
+        yield from _each("updated on", map(partial_date, listing.updated_on))
+        yield Row("comments", listing.comments)
+
+
+def _arrest(arrest: wire.ArrestBasis) -> Iterator[Row]:
+    yield Row("offence", arrest.offence_text)
+    warrant = minute(arrest.warrant_issued_at)
+    yield Row("warrant", joined(arrest.warrant_reference, arrest.court, warrant, by=", "))
+    months = arrest.maximum_sentence_months
+    yield Row("maximum sentence", f"{months} months" if months else "")
+    yield Row("assurances", arrest.assurances)
+
+
+def _limits(alert: wire.Alert) -> Iterator[Row]:
+    yield Row("only for units", ", ".join(alert.restrictions.only_units))
+    yield Row("not for states", ", ".join(alert.restrictions.exclude_states))
+    for flag in alert.flags:
+        instead = ACTION_WORDS.get(flag.substitute_action, "")
+        until = f"until {minute(flag.valid_to)}" if flag.valid_to else ""
+        over = f"withdrawn {minute(flag.withdrawn_at)}" if flag.withdrawn_at else ""
+        reason = word(wire.FlagReason.Name(flag.reason), "FLAG_REASON_")
+        yield Row("flag", joined(flag.requested_by, reason, until, over, instead, by=", "))
+    for link in alert.links:
+        kind = word(wire.LinkKind.Name(link.kind), "LINK_KIND_")
+        yield Row("link", joined(kind, link.alert_id, by=": "))
 
 
 def _assessment(alert: wire.Alert) -> str:
-    source = _word(wire.SourceGrade.Name(alert.source_grade), "SOURCE_GRADE_").upper()
-    information = _word(wire.InformationGrade.Name(alert.information_grade), "INFORMATION_GRADE_")
-    basis = _word(wire.Basis.Name(alert.basis), "BASIS_")
-    who = _word(wire.DataSubject.Name(alert.data_subject), "DATA_SUBJECT_")
-    return f"{source}{information}, {basis}, {who}"
+    source = word(wire.SourceGrade.Name(alert.source_grade), "SOURCE_GRADE_").upper()
+    information = word(wire.InformationGrade.Name(alert.information_grade), "INFORMATION_GRADE_")
+    return joined(
+        f"source {source}" if source else "",
+        f"information {information}" if information else "",
+        word(wire.Basis.Name(alert.basis), "BASIS_"),
+        by=", ",
+    )
+
+
+def _hit(report: wire.HitReport) -> Iterator[Row]:
+    yield Row("hit", report.hit_id)
+    yield Row("on alert", f"{report.alert_id} version {report.alert_version}")
+    yield Row("reported by", report.reporter)
+    yield Row("urgent", "yes" if report.urgent else "")
+    yield Row("action", word(wire.ActionOutcome.Name(report.outcome), "ACTION_OUTCOME_"))
+    yield Row("what was done", report.outcome_note)
+    yield Row("found", joined(minute(report.found_at), place_text(report.place), by=", "))
+    if report.HasField("document_seen"):
+        yield Row("document seen", document_text(report.document_seen))
+    yield Row("case", report.case_reference)
+    yield Row("officer (code)", report.officer_reference)
+    yield Row("second line (code)", report.second_line_reference)
+    yield Row("handling", word(wire.Handling.Name(report.handling), "HANDLING_").upper())
+    yield Row("reported", minute(report.created_at))
+    yield from _each("remark", (f"[{each.language}] {each.text}" for each in report.remarks))
 
 
 def _each(label: str, texts: Iterable[str]) -> Iterator[Row]:
     for text in texts:
         yield Row(label, text)
-
-
-def _country(country: subject.Country) -> str:
-    words = _tidy(country.as_written)
-    return _joined(country.code, f"({words})" if country.code and words else words, by=" ")
-
-
-def _instant(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _word(name: str, prefix: str) -> str:
-    return name.removeprefix(prefix).replace("_", " ").lower()
-
-
-def _joined(*texts: str, by: str) -> str:
-    return by.join(text for text in texts if text)
-
-
-def _tidy(text: str) -> str:
-    return " ".join(text.split())
