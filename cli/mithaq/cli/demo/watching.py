@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mithaq.cli.demo.stage import Stage, Statuses
+    from mithaq.cli.demo.stage import Stage, Status, Statuses
 
-WAIT_SECONDS_MAX: Final = 180.0
+# How long nothing at all may come, not how long all may take: machines differ.
+STILL_SECONDS_MAX: Final = 120.0
 POLL_SECONDS: Final = 0.1
 # Each question costs every node an entry of its audit log.
 POLL_SECONDS_PER_NODE: Final = 0.03
@@ -39,21 +40,40 @@ def wait_until(
     *,
     what: str,
     alarm: str = "",
-    seconds: float = WAIT_SECONDS_MAX,
+    still_seconds: float = STILL_SECONDS_MAX,
 ) -> Statuses:
     """Wait until something holds, given the status of each node that answers.
 
-    Raises CheckFailedError at the first alarm of any node, or after `seconds`.
+    Raises CheckFailedError at the first alarm of any node, or when nothing has come to
+    any of them for `still_seconds`.
     """
-    deadline = time.monotonic() + seconds
+    reached: dict[str, tuple[int, ...]] = {}
+    deadline = time.monotonic() + still_seconds
     while True:
         statuses = stage.statuses()
         check_alarms(stage, statuses)
         if holds(statuses):
             return statuses
+        # A node that does not answer has come no further.
+        now_reached = reached | {name: _reached(each) for name, each in statuses.items()}
+        if now_reached != reached:
+            reached, deadline = now_reached, time.monotonic() + still_seconds
         if time.monotonic() > deadline:
             raise CheckFailedError(f"it did not come about that {what}", alarm=alarm)
         time.sleep(POLL_SECONDS + POLL_SECONDS_PER_NODE * len(stage.members))
+
+
+def _reached(status: Status) -> tuple[int, ...]:
+    """Return how far a node is, in numbers that only grow; its own audit is none of them."""
+    return (
+        status.registry_size,
+        sum(row.size for row in status.streams),
+        sum(row.held_size + row.opened_size for row in status.readers),
+        status.alerts_received,
+        status.hits,
+        status.erased,
+        status.erasure_receipts,
+    )
 
 
 def check_alarms(stage: Stage, statuses: Statuses) -> None:
