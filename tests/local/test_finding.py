@@ -10,10 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from mithaq.agreements.clause import Clause
+from mithaq.agreements.reason import Decision, Reason
 from mithaq.agreements.vocabulary import OfficerRole, Purpose, RecordField
 from mithaq.node.config import NodeLimits
 from mithaq.node.local import finding
 from mithaq.node.local.access import Caller, Role
+from mithaq.node.local.judging import Scope, search_cautions
 from mithaq.node.records.model import ParsedRecord, seal_in
 from mithaq.node.tables import RecordStatus
 from mithaq.service.errors import RemoteError, from_rpc_error
@@ -458,3 +460,13 @@ async def test_an_hour_later_one_may_search_again_and_a_restart_forgets_nothing(
             await found(again, document_number="Z9988776")
         again.clock.ahead = timedelta(hours=1, seconds=1)
         await found(again, document_number="Z9988776")
+
+
+def test_a_search_says_what_it_did_not_look_at_because_it_is_suspended() -> None:
+    suspended = Decision(allowed=False, clause_ids=(), reason=Reason.AGREEMENT_SUSPENDED)
+    allowed = Decision(allowed=True, clause_ids=("C1",), reason=Reason.ALLOWED)
+    scope = Scope({"rabat-2026": suspended, "amman-2026": allowed})
+    assert search_cautions([scope, scope]) == [
+        "Others' records under rabat-2026 were not searched: suspended."
+    ]
+    assert search_cautions([Scope({"amman-2026": allowed})]) == []

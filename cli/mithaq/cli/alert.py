@@ -102,7 +102,13 @@ def import_list(
             faults.extend(last.faults)
             if not as_json:
                 note(f"read {last.entries_read}, new {last.entries_new}")
-    present("alert.import", alertview.import_result(last, faults), as_json=as_json, title=file.name)
+    present(
+        "alert.import",
+        alertview.import_result(last, faults),
+        as_json=as_json,
+        title=file.name,
+        lines=alertview.import_lines(last, faults),
+    )
 
 
 def _chunks(

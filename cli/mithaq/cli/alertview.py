@@ -101,6 +101,15 @@ def import_result(
     }
 
 
+def import_lines(
+    result: local_pb2.ImportListResponse, faults: Sequence[local_pb2.ImportFault]
+) -> list[tuple[str, str]]:
+    """Return the result of an import for people: a line for each faulty entry."""
+    row = import_result(result, faults)
+    told = row.pop("faults") or ["none"]
+    return [*((name, str(count)) for name, count in row.items()), *(("fault", one) for one in told)]
+
+
 def stream_text(row: Mapping[str, Any]) -> str:
     """Return the beginning of a stream's id, as people compare it."""
     return str(row["stream"])[:STREAM_ID_SHOWN]

@@ -105,8 +105,20 @@ def verify(*, profile: Path, as_json: bool) -> int:
         "witnessed_size": answer.witnessed_size,
         "findings": list(answer.findings),
     }
-    present("audit.verify", row, as_json=as_json, title="Audit log")
+    present("audit.verify", row, as_json=as_json, title="Audit log", lines=_verified(answer))
     return 0 if answer.ok else EXIT_VERIFICATION
+
+
+def _verified(answer: local_pb2.VerifyAuditResponse) -> list[tuple[str, str]]:
+    """Return the verification in words: one line for each finding."""
+    said = "yes, every entry is there and unchanged" if answer.ok else "NO: see the findings"
+    return [
+        ("verified", said),
+        ("entries", str(answer.size)),
+        ("cosigned by the hub", f"up to {answer.witnessed_size} entries"),
+        ("root", answer.root.hex()),
+        *(("finding", each) for each in answer.findings or ["none"]),
+    ]
 
 
 @audit.command()

@@ -89,7 +89,7 @@ def print_next(stage: Stage, *, kept: bool) -> None:
         return
     _print("", "Try next:")
     for words in _commands(stage):
-        _print(*_command_lines(words))
+        _print(*command_lines(words))
     _print(
         f"{AGREEMENT} is suspended by now: {ISSUER} still finds its own alerts, and nobody",
         "finds another's.",
@@ -116,9 +116,12 @@ def _commands(stage: Stage) -> Iterator[tuple[str, ...]]:
     yield (*look, *grounds, *officer)
 
 
-def _command_lines(words: Sequence[str], *, indent: int = INDENT) -> Iterator[str]:
-    """Yield a command as it may be pasted, broken before an option where it is too long."""
-    room = width() - len(" \\")
+def command_lines(words: Sequence[str], *, room: int = 0, indent: int = INDENT) -> Iterator[str]:
+    """Yield a command as it may be pasted, broken before an option where it is too long.
+
+    `room` is a line's width in cells; the terminal's if it is not given.
+    """
+    room = (room or width()) - len(" \\")
     line = " " * indent
     for number, part in enumerate(re.split(r" (?=--)", shlex.join(("mithaq", *words)))):
         if number and len(line) + 1 + len(part) > room:
@@ -139,7 +142,7 @@ def print_parts(stage: Stage) -> None:
     pids.write_text("".join(f"{each.pid}\n" for each in stage.processes), encoding="ascii")
     _print("", f"Left running in {stage.folder}. How each part is:")
     for process, words in zip(stage.processes, _statuses(stage), strict=True):
-        _print(f"  {process.name}, process {process.pid}:", *_command_lines(words, indent=6))
+        _print(f"  {process.name}, process {process.pid}:", *command_lines(words, indent=6))
     _print(
         "Each member has the users administrator, officer, system and auditor: name another",
         "one's folder in --profile to be that one.",

@@ -203,8 +203,15 @@ def search_scope(reader: Reader, subject_type: SubjectType) -> Scope:
 
 def search_cautions(scopes: Iterable[Scope]) -> list[str]:
     """Return what an officer is to know of what a search could not look at."""
-    reasons = {each.reason for scope in scopes for each in scope.decisions.values()}
+    decisions = [each for scope in scopes for each in scope.decisions.items()]
+    reasons = {decision.reason for _, decision in decisions}
     cautions: list[str] = []
+    # "No match" would otherwise read as "no alert".
+    if suspended := {
+        name for name, decision in decisions if decision.reason is Reason.AGREEMENT_SUSPENDED
+    }:
+        names = ", ".join(sorted(suspended))
+        cautions.append(f"Others' records under {names} were not searched: suspended.")
     if Reason.STALE_PERSON_SEARCH_CLOSED in reasons:
         cautions.append(
             "Names of foreign persons are closed: the registry was not heard from for too long. "
