@@ -34,6 +34,8 @@ from mithaq.node.local.officers import OfficerBook
 from mithaq.node.local.renewal import RENEWAL_INTERVAL_S, renew_due
 from mithaq.node.lookup.index import merge_step
 from mithaq.node.opening import Clockwork, open_home, open_node_database
+from mithaq.node.renewing import Renewal, fingerprint_of, own_certificate
+from mithaq.node.standing import Standing
 from mithaq.service import logging as log_lines
 from mithaq.service.channel import open_channel
 from mithaq.service.errors import from_rpc_error
@@ -45,7 +47,13 @@ from mithaq.service.logging import declare, logger
 from mithaq.service.metrics import CallMetrics
 from mithaq.service.run import run
 from mithaq.service.server import add_health_and_reflection, bind, build_server, drain_and_stop
-from mithaq.service.tls import ReloadedFiles, TlsFiles, channel_credentials, server_credentials
+from mithaq.service.tls import (
+    ReloadedFiles,
+    TlsFiles,
+    channel_credentials,
+    channel_credentials_without_certificate,
+    server_credentials,
+)
 from mithaq.store.errors import StoreError
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc, local_pb2, local_pb2_grpc
 
@@ -104,11 +112,25 @@ class Running:
     metrics_port: int
     session: Session
     desk: Desk
+    renewal: Renewal
 
 
 async def _composed(config: NodeConfig, home: Home) -> "_App":
     folder = NodeFolder(config.directory)
     session = Session(home, lambda: _hub_channel(config.hub_address, folder.tls), random.random)
+    standing = Standing(
+        home,
+        session.follow,
+        open_enrolment=lambda: _enrolment_channel(home, folder.tls),
+        own_certificate=lambda: fingerprint_of(folder.tls.chain),
+    )
+    renewal = Renewal(
+        own_certificate(folder, standing), standing, folder.tls.roots, switch=session.switch
+    )
+    # What was issued before the last end of the process, if anything.
+    renewal.own.take_up()
+
+    session.refused = standing.refused
     book = OfficerBook()
     await home.database.read(book.load)
     looks = await home.database.read(lambda each: recent_looks(each, home.audit, at=home.clock()))
@@ -125,12 +147,18 @@ async def _composed(config: NodeConfig, home: Home) -> "_App":
         live=LiveCalls(),
         terms_key=Keyring.load(folder.keys).terms,
     )
-    return _App(config, session, desk)
+    return _App(config, session, desk, renewal)
 
 
 def _hub_channel(address: str, files: TlsFiles) -> grpc.aio.Channel:
     # Read anew for each connection: a renewed certificate is used from the next one on.
     return open_channel(address, channel_credentials(files.read()))
+
+
+def _enrolment_channel(home: Home, files: TlsFiles) -> grpc.aio.Channel:
+    roots = files.roots.read_bytes()
+    address = home.registry.hub.enrolment_address
+    return open_channel(address, channel_credentials_without_certificate(roots))
 
 
 async def _submit(session: Session, entry: bytes) -> bytes:
@@ -150,6 +178,7 @@ class _App:
     config: NodeConfig
     session: Session
     desk: Desk
+    renewal: Renewal
 
     async def serve(self, stop: asyncio.Event, started: "asyncio.Future[Running] | None") -> None:
         metrics = CollectorRegistry()
@@ -165,10 +194,15 @@ class _App:
             registry_size=self.desk.home.registry.size,
         )
         if started is not None:
-            started.set_result(Running(port, metrics_port, self.session, self.desk))
+            started.set_result(Running(port, metrics_port, self.session, self.desk, self.renewal))
         try:
             await _until(
-                stop, self.session.run(), self._upkeep(), self._merge_index(), self._renew()
+                stop,
+                self.session.run(),
+                self._upkeep(),
+                self._merge_index(),
+                self._renew(),
+                self.renewal.run(),
             )
         finally:
             grace = timedelta(seconds=self.config.intervals.stop_grace_s)

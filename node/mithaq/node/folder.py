@@ -11,6 +11,7 @@ from typing import Final
 from grpc import StatusCode
 
 from mithaq.certs.keystore import Keystore
+from mithaq.certs.renewal_folder import RenewalFolder
 from mithaq.service.config import ConfigError
 from mithaq.service.errors import MithaqError
 from mithaq.service.tls import TlsFiles
@@ -93,6 +94,11 @@ class NodeFolder:
     def joining(self) -> Path:
         """What a join that is under way has to remember; removed when it is done."""
         return self.path / "joining"
+
+    @property
+    def renewing(self) -> RenewalFolder:
+        """What a renewal of the certificate has to remember while it is on its way."""
+        return RenewalFolder(self.path / "renewing")
 
     @property
     def genesis(self) -> Path:

@@ -40,6 +40,7 @@ class RegistryFollow:
     may_sign: Callable[[], bool]
     # Set while the registry is as long as the newest checkpoint that came.
     current: asyncio.Event = field(default_factory=asyncio.Event)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, call: FollowCall) -> None:
         """Follow until the hub ends the call; raise TrustError for a registry that lies."""
@@ -52,7 +53,7 @@ class RegistryFollow:
                 first_index = response.first_index
             leaves.extend(response.entries)
             if response.checkpoint:
-                await self._take(first_index, leaves, response.checkpoint)
+                await self.take(first_index, leaves, response.checkpoint)
                 leaves.clear()
                 await call.write(self._acknowledgement())
 
@@ -62,6 +63,11 @@ class RegistryFollow:
 
     def _acknowledgement(self) -> exchange_pb2.FollowRequest:
         return exchange_pb2.FollowRequest(verified_size=self.home.registry.size)
+
+    async def take(self, first_index: int, leaves: Sequence[bytes], checkpoint: bytes) -> None:
+        """Take leaves up to a checkpoint, whichever way they came; raise TrustError for a lie."""
+        async with self._turn:
+            await self._take(first_index, leaves, checkpoint)
 
     async def _take(self, first_index: int, leaves: Sequence[bytes], checkpoint: bytes) -> None:
         size = self.home.registry.size

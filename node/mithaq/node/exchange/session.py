@@ -36,7 +36,7 @@ from mithaq.node.exchange.subscriber import SubscribeCall, Subscriber
 from mithaq.node.exchange.views import check_overdue_lists, is_caught_up
 from mithaq.node.exchange.witness_client import WitnessClient
 from mithaq.node.sealing.errors import SealingError
-from mithaq.service.errors import RemoteError
+from mithaq.service.errors import RemoteError, from_rpc_error
 from mithaq.service.logging import declare, logger
 from mithaq.service.reconnect import SETTLED_AFTER, Backoff, keep_connected
 from mithaq.store.errors import StoreError
@@ -64,6 +64,8 @@ class Session:
     home: Home
     open_channel: Callable[[], grpc.aio.Channel]
     chance: Callable[[], float]
+    # Told of each error of the hub's or the network's; the next connection waits for it.
+    refused: "Callable[[RemoteError], Awaitable[None]] | None" = None
     outbox: Outbox = field(init=False)
     publisher: Publisher = field(init=False)
     subscriber: Subscriber = field(init=False)
@@ -75,6 +77,7 @@ class Session:
     _faults: Backoff = field(init=False)
     _owed: asyncio.Event = field(default_factory=asyncio.Event)
     _joined: asyncio.Event = field(default_factory=asyncio.Event)
+    _switched: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self._faults = Backoff(self.chance)
@@ -103,16 +106,25 @@ class Session:
                 keep_connected(self._connection, backoff=Backoff(self.chance), failed=_note_failure)
             )
 
+    def switch(self) -> None:
+        """Drain the connection and begin another, which shows the certificate of now."""
+        self._switched.set()
+
     # --- one connection -------------------------------------------------------------
 
     async def _connection(self) -> None:
         """Run one connection until the hub ends it or something fails."""
+        self._switched.clear()
         channel = self.open_channel()
         began = asyncio.get_running_loop().time()
         wait_s = 0.0
         try:
             await self._serve(channel)
-        except grpc.RpcError:
+        except grpc.RpcError as error:
+            self.connected = False
+            await channel.close()
+            if self.refused is not None:
+                await self.refused(from_rpc_error(error))
             raise
         except SigningHaltedError as fault:
             self.outbox.halted = True
@@ -161,10 +173,15 @@ class Session:
                 self._show_audit(witness),
                 self._send_freeze_lists(),
                 self._announce_keys(registry),
+                self._until_switched(),
             )
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
+
+    async def _until_switched(self) -> None:
+        await self._switched.wait()
+        raise DrainedError(0)
 
     async def _show_audit(self, stub: "exchange_pb2_grpc.WitnessServiceAsyncStub") -> None:
         while True:
