@@ -138,14 +138,19 @@ def _print_commands(*commands: str) -> None:
 
 def print_parts(stage: Stage) -> None:
     """Print how to talk to each part that was left running, and how to stop it."""
+    parts = zip(stage.processes, _statuses(stage), strict=True)
+    # One that never ran has no id, and `kill 0` would stop the reader's own shell.
+    running = [(each, words) for each, words in parts if each.pid]
+    if not running:
+        return
     pids = stage.folder / PIDS_FILE
-    pids.write_text("".join(f"{each.pid}\n" for each in stage.processes), encoding="ascii")
+    pids.write_text("".join(f"{each.pid}\n" for each, _ in running), encoding="ascii")
     _print("", f"Left running in {stage.folder}. How each part is:")
-    for process, words in zip(stage.processes, _statuses(stage), strict=True):
+    for process, words in running:
         _print(f"  {process.name}, process {process.pid}:", *command_lines(words, indent=6))
     _print(
-        "Each member has the users administrator, officer, system and auditor: name another",
-        "one's folder in --profile to be that one.",
+        "Each member has the users administrator, officer, system and auditor; name the",
+        "folder of another one in --profile to be that one.",
         "",
         "Stop all of it:",
         f"  kill $(cat {shlex.quote(str(pids))})",
