@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from mithaq.certs.keys import grouped
+from mithaq.certs.renewal import hash_of
 from mithaq.cli.output import instant, json_option, note, present, present_rows, print_json
 from mithaq.cli.pin import pin_of
 from mithaq.cli.profile import DEADLINE_SECONDS, connected, profile_option
@@ -65,9 +67,15 @@ def init(
         database_url=database_url,
         at=datetime.now(UTC).replace(microsecond=0),
     )
-    row = {"folder": str(folder), "request": str(request), "ready": False}
+    row = {
+        "folder": str(folder),
+        "request": str(request),
+        "fingerprint": grouped(hash_of(request.read_bytes())),
+        "ready": False,
+    }
     present("hub.init", row, as_json=as_json, title="Hub")
     if not as_json:
+        note("read the fingerprint to the administrators over another channel")
         note(f"next: `mithaq trust approve {request} --hub-request --out approval`")
 
 
@@ -78,6 +86,26 @@ def run(*, folder: Path) -> int:
     from mithaq.hub.app import run_hub
 
     return run_hub(folder)
+
+
+@hub.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--user", required=True, help="Whose it is.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the new profile; it holds a private key.",
+)
+@json_option
+def profile(*, folder: Path, user: str, out: Path, as_json: bool) -> None:
+    """Make a further operator's profile for the hub of FOLDER, which may run."""
+    from mithaq.hub.work_folder import load_config, local_api
+
+    config = load_config(folder).value
+    api = local_api(folder, config.federation)
+    api.new_profile(out, user=user, address=config.local_listen, at=datetime.now(UTC))
+    present("hub.profile", {"user": user, "profile": str(out)}, as_json=as_json, title="Profile")
 
 
 @hub.command()

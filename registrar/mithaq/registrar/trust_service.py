@@ -160,7 +160,7 @@ class TrustService(trust_pb2_grpc.TrustServiceServicer):
     def _enforcement(self, size: int) -> trust_pb2.EnterResponse:
         registry = self._office.log.registry
         asked = [
-            HUB,
+            *([HUB] if registry.has_hub else []),
             *(each.id for each in registry.members() if each.state is MemberState.ACTIVE),
         ]
         enforced = [each for each in asked if self._office.verified.get(each, 0) >= size]
