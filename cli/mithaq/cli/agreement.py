@@ -261,7 +261,7 @@ def explain(
     terms = Agreement.from_bytes(answer.terms)
     if answer.row.status != ACTIVE and not as_json:
         by = f" by {', '.join(answer.row.suspended_by)}" if answer.row.suspended_by else ""
-        note(f"caution: {agreement_id} is {answer.row.status}{by}: nothing flows under it now")
+        note(f"caution: {agreement_id} is {answer.row.status}{by}: no new record flows under it")
     rows = [
         {
             "sender": each.sender,

@@ -45,7 +45,7 @@ def show(*, folder: Path, origin: bool, as_json: bool) -> None:
 
 
 def _set_to(row: Mapping[str, Any]) -> str:
-    return str(row["value"] or NOTHING)
+    return NOTHING if row["value"] in {"", "()"} else str(row["value"])
 
 
 def _origin(inside: str, row: Mapping[str, Any]) -> str:
