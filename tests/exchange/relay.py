@@ -23,6 +23,8 @@ from mithaq.node.exchange.reception import load_keys, note_announced
 from mithaq.node.exchange.reconcile import reconcile
 from mithaq.node.exchange.sending import sendable
 from mithaq.node.exchange.unsealing import Unsealed, open_bodies
+from mithaq.store.evidence import Evidence
+from mithaq.store.evidence_check import VerifiedEvidence, verify_evidence
 from mithaq.v1 import exchange_pb2
 from tests.exchange.nodes import Node
 from tests.federation import Federation, now
@@ -110,6 +112,12 @@ class Desk(Node):
             unsealed.receipts += one.receipts
             unsealed.waiting += one.waiting
         return unsealed
+
+    def proof(self) -> tuple[Evidence, VerifiedEvidence]:
+        """Return the one evidence file, and what a third party finds in it."""
+        (file,) = self.home.evidence.iterdir()
+        evidence = Evidence.from_json(file.read_bytes())
+        return evidence, verify_evidence(evidence, self.federation.registry)
 
     def alarms(self) -> list[str]:
         return [str(name) for (name,) in self.rows("SELECT name FROM node_alarm ORDER BY alarm_no")]

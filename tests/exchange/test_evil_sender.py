@@ -33,10 +33,10 @@ from tests.streams import StreamWriter
 class EvilSender:
     """A sender with its own keys that signs whatever it likes."""
 
-    def __init__(self, federation: Federation, reader: Desk) -> None:
+    def __init__(self, federation: Federation, reader: Desk, *, ordinal: int = 9) -> None:
         self.federation = federation
         self.reader = reader
-        self.writer = StreamWriter.to(federation, "eg-moi", "tn-dgsn", ordinal=9)
+        self.writer = StreamWriter.to(federation, "eg-moi", "tn-dgsn", ordinal=ordinal)
         self.secret = EpochSecret.of(os.urandom(64))
         self.epoch()
 
@@ -51,6 +51,15 @@ class EvilSender:
         )
         self._append(terms, SealedBody(body, hashlib.sha256(body).digest(), self.secret.commitment))
 
+    def seal(self, record: bytes) -> SealedBody:
+        """Seal a record for the next sequence."""
+        key = ContentKey(
+            stream_id=self.writer.stream_id,
+            epoch=self.writer.state.epoch,
+            secret=self.secret.secret,
+        )
+        return key.seal(self.writer.size, record, salt=os.urandom(32), nonce=os.urandom(12))
+
     def put(
         self,
         record: bytes,
@@ -61,13 +70,7 @@ class EvilSender:
         of: ParsedRecord | None = None,
     ) -> int:
         """Add a record; header and body need not agree."""
-        sequence = self.writer.size
-        key = ContentKey(
-            stream_id=self.writer.stream_id,
-            epoch=self.writer.state.epoch,
-            secret=self.secret.secret,
-        )
-        sealed = sealed or key.seal(sequence, record, salt=os.urandom(32), nonce=os.urandom(12))
+        sealed = sealed or self.seal(record)
         expiry = of.expiry if of else now() + timedelta(days=300)
         terms = self.writer.terms(
             EntryKind.PUT,

@@ -1,7 +1,5 @@
 """Evidence: what a member signed and what it contradicts, checked as a third party would."""
 
-import base64
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +8,13 @@ import sqlalchemy as sa
 
 from mithaq.hub import tables
 from mithaq.hub.errors import BatchFormatError, StreamForkError
-from mithaq.hub.evidence import Evidence, write_evidence
+from mithaq.hub.evidence import write_evidence
 from mithaq.ledger.checkpoint import Checkpoint, open_checkpoint
 from mithaq.ledger.run import Run
 from mithaq.ledger.tree import Frontier
+from mithaq.store.evidence import Evidence
+from mithaq.store.evidence_check import verify_evidence
 from mithaq.v1 import exchange_pb2
-from tests.federation import now
 from tests.hub.core import Core, spoilt_note
 from tests.streams import StreamWriter, open_terms
 
@@ -38,20 +37,7 @@ def kept(core: Core, act: Callable[[], object]) -> list[Evidence]:
     raw = core.database.read_sync(
         lambda each: list(each.scalars(sa.select(tables.EVIDENCE.c.evidence)))
     )
-    for each in raw:
-        stored = json.loads(each)
-        found.append(
-            Evidence(
-                alarm=stored["alarm"],
-                accused=stored["accused"],
-                at=now(),
-                explanation=stored["explanation"],
-                messages={
-                    name: base64.b64decode(message) for name, message in stored["messages"].items()
-                },
-                stream_id=bytes.fromhex(stored["stream_id"]),
-            )
-        )
+    found += [Evidence.from_json(each) for each in raw]
     return found
 
 
@@ -94,6 +80,11 @@ def test_two_histories_of_one_stream_are_kept_as_evidence_that_anybody_can_check
     assert (first.size, first.root != second.root) == (second.size, True)
     assert root_from(evidence, "known_entries") == first
     assert root_from(evidence, "entries") == second
+    verified = verify_evidence(evidence, core.federation.registry)
+    assert all(each.holds for each in verified.statements), verified.statements
+    assert verified.contradictions == (
+        f"checkpoint and known_checkpoint name different roots at size {first.size}",
+    )
     folder = tmp_path / "evidence"
     write_evidence(folder, [evidence])
     assert [path.name for path in folder.iterdir()] == [evidence.file_name]
@@ -138,6 +129,9 @@ def test_a_root_that_its_entries_do_not_give_is_kept_as_evidence(core: Core) -> 
     claimed, given = signed_head(core, evidence, "checkpoint"), root_from(evidence, "entries")
     assert claimed != given
     assert given == writer.state.checkpoint()
+    verified = verify_evidence(evidence, core.federation.registry)
+    assert verified.holds("checkpoint")
+    assert verified.contradictions == ("entries give another root than is signed",)
 
 
 def test_the_same_contradiction_is_kept_once_however_often_it_is_sent(core: Core) -> None:

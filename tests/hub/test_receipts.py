@@ -17,13 +17,12 @@ from mithaq.hub.errors import (
 from mithaq.hub.receipts import (
     HELD,
     OPENED,
-    freeze_list_bytes,
     parse_freeze_list,
     parse_receipt,
 )
-from mithaq.hub.refusals import signed_bytes
 from mithaq.ledger.cosignature import Role, cosign_mldsa, cosigner_name
 from mithaq.ledger.errors import SignatureInvalidError, SignatureMissingError
+from mithaq.ledger.lists import freeze_list_bytes, refusal_list_bytes
 from mithaq.ledger.stream import StreamState
 from mithaq.v1 import exchange_pb2
 from tests.federation import Federation
@@ -204,7 +203,7 @@ def refusing(federation: Federation, writer: StreamWriter, *sequences: int) -> e
             for each in sequences
         ],
     )
-    refusals.signature = federation.agencies[READER].opened.sign(signed_bytes(refusals))
+    refusals.signature = federation.agencies[READER].opened.sign(refusal_list_bytes(refusals))
     message.refusals.append(refusals)
     return message
 

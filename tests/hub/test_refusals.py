@@ -9,9 +9,9 @@ from mithaq.certs.keys import ReceptionKey, verify_ed25519
 from mithaq.hub.committer import Accepted
 from mithaq.hub.pieces import Wanted
 from mithaq.hub.reading import next_bodies, next_headers
-from mithaq.hub.refusals import signed_bytes
 from mithaq.ledger.instants import minute_of
 from mithaq.ledger.kinds import StreamRole
+from mithaq.ledger.lists import refusal_list_bytes
 from mithaq.v1 import exchange_pb2
 from tests.federation import Federation, agreement, clause
 from tests.hub.core import LOG, Core
@@ -78,7 +78,7 @@ def test_the_hub_signs_its_refusals_and_delivers_them_with_the_headers(core: Cor
     assert [each.sequence for each in refusals.refusals] == [denied]
     assert refusals.refusals[0].registry_size == core.federation.registry.size
     public = core.federation.registry.hub.cosign_ed25519
-    verify_ed25519(public, signed_bytes(refusals), refusals.signature)
+    verify_ed25519(public, refusal_list_bytes(refusals), refusals.signature)
 
 
 def test_an_epoch_for_a_suspended_reader_is_refused_and_so_are_its_records(core: Core) -> None:

@@ -286,11 +286,36 @@ def signed_vectors() -> dict[str, Any]:
     }
 
 
+def lists_vectors() -> dict[str, Any]:
+    """Return a refusal list and a freeze list, and what their signatures are over."""
+    stream_id, root = sha256(b"a stream"), sha256(b"a root")
+    refusals = [terms({1: number, 2: reason, 3: 7}) for number, reason in ((2, b"LOST"), (9, b"X"))]
+    bare = terms({1: stream_id, 2: READERS[1].encode(), 3: refusals})
+    head = terms({1: stream_id, 2: 10, 3: root})
+    freeze = {
+        1: FEDERATION.encode(),
+        2: SENDER.encode(),
+        3: READERS[1].encode(),
+        4: SECOND,
+        5: [head],
+    }
+    return {
+        "rules": "PROTOCOL 5.2, 5.7",
+        "refusal_list": (bare + bytes_field(4, bytes(64))).hex(),
+        "refusal_list_signed": (
+            b"mithaq/refusals/v1" + lp(stream_id) + lp(READERS[1].encode()) + bare
+        ).hex(),
+        "freeze_list": terms({**freeze, 6: bytes(64), 7: bytes(2420)}).hex(),
+        "freeze_list_signed": (b"mithaq/freeze/v1" + terms(freeze)).hex(),
+    }
+
+
 REPEATABLE: Final = {
     "stream.json": stream_vectors,
     "commitment.json": commitment_vectors,
     "sealing.json": sealing_vectors,
     "statement.json": statement_vectors,
+    "lists.json": lists_vectors,
 }
 
 

@@ -32,7 +32,7 @@ from mithaq.hub.contradictions import evidence_of
 from mithaq.hub.countersign import ReceiptDesk
 from mithaq.hub.directory import Changes, Directory, HeldStream
 from mithaq.hub.errors import HubError, OpeningRefusedError, StreamForkError
-from mithaq.hub.evidence import Evidence, store_evidence
+from mithaq.hub.evidence import store_evidence
 from mithaq.hub.journal import Journal
 from mithaq.hub.pieces import REFUSED, HeaderPiece, OmittedBody, Span
 from mithaq.hub.receipts import SignedFreezeList, SignedReceipt
@@ -45,6 +45,7 @@ from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.names import HUB
 from mithaq.ledger.tiles import subtree_hash
 from mithaq.ledger.tree import Frontier
+from mithaq.store.evidence import Evidence
 from mithaq.store.log_store import (
     StoredTiles,
     append_runs,
@@ -192,6 +193,8 @@ class Transaction:
                     explanation=CLOCK_SKEW,
                     messages={"checkpoint": appended.signed.note_bytes},
                     stream_id=appended.stream.state.stream_id,
+                    facts={"sender": sender},
+                    registry_size=self._registry.size,
                 )
             )
 

@@ -16,12 +16,12 @@ import sqlalchemy as sa
 
 from mithaq.hub.batch import PublishedBatch
 from mithaq.hub.directory import Changes, Directory
-from mithaq.hub.evidence import Evidence
 from mithaq.hub.receipts import SignedFreezeList, SignedReceipt
 from mithaq.hub.refusals import Refusal
 from mithaq.service.logging import declare, logger
 from mithaq.store.engine import Database
 from mithaq.store.errors import DiskFullError, StoreBusyError, StoreUnreachableError
+from mithaq.store.evidence import Evidence
 
 GROUP_WORKS_MAX = 1024
 GROUP_BYTES_MAX = 4 * 1024 * 1024

@@ -23,7 +23,7 @@ from mithaq.hub.config import HubConfig, HubIntervals, HubLimits
 from mithaq.hub.desk import RegistrarDesk
 from mithaq.hub.directory import Directory, HeldStream
 from mithaq.hub.errors import CallerRefusedError, RegistryBehindError
-from mithaq.hub.evidence import Evidence, store_evidence, write_evidence
+from mithaq.hub.evidence import store_evidence, write_evidence
 from mithaq.hub.journal import Journal
 from mithaq.hub.metrics import HubMetrics
 from mithaq.hub.relay import RegistryRelay
@@ -33,6 +33,7 @@ from mithaq.service.identity import HasPeer, LiveCalls, peer_principal
 from mithaq.service.logging import declare, logger
 from mithaq.store.audit_entry import Operation
 from mithaq.store.engine import Database
+from mithaq.store.evidence import Evidence
 from mithaq.store.witness import WitnessStore
 
 # gRPC's handlers take any message; each servicer's own signature says which.

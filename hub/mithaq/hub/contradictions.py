@@ -15,10 +15,9 @@ from mithaq.hub.batch import PublishedBatch, run_message, to_message
 from mithaq.hub.bench import RegistryBench
 from mithaq.hub.directory import HeldStream
 from mithaq.hub.errors import RootMismatchError, StreamForkError, StreamTakenError
-from mithaq.hub.evidence import Evidence
 from mithaq.ledger.errors import LedgerError
-from mithaq.ledger.tiles import subtree_hashes
-from mithaq.ledger.tree import Frontier
+from mithaq.ledger.tiles import frontier_at
+from mithaq.store.evidence import Evidence
 from mithaq.store.log_store import StoredTiles, head, read_runs
 from mithaq.v1 import exchange_pb2
 
@@ -79,6 +78,8 @@ class _Accusation:
             explanation=self.explanation,
             messages=messages,
             stream_id=stream.state.stream_id,
+            facts={"sender": stream.sender},
+            registry_size=bench.registry.size,
         )
 
 
@@ -93,7 +94,7 @@ def _sent(connection: sa.Connection, batch: PublishedBatch, stream: HeldStream) 
     return {
         "checkpoint": batch.checkpoint,
         "entries": headers.SerializeToString(deterministic=True),
-        "frontier": frontier_at(connection, stream.log_no, start).to_bytes(),
+        "frontier": frontier_at(StoredTiles(connection, stream.log_no), start).to_bytes(),
     }
 
 
@@ -112,15 +113,3 @@ def _both(connection: sa.Connection, batch: PublishedBatch, stream: HeldStream) 
     messages["known_entries"] = known.SerializeToString(deterministic=True)
     messages["known_checkpoint"] = head(connection, stream.log_no).checkpoint or b""
     return messages
-
-
-def frontier_at(connection: sa.Connection, log_no: int, size: int) -> Frontier:
-    """Return the frontier of a stored log as it was at an earlier size."""
-    ranges: list[tuple[int, int]] = []
-    start = 0
-    for bit in reversed(range(size.bit_length())):
-        if size >> bit & 1:
-            ranges.append((start, start + (1 << bit)))
-            start += 1 << bit
-    hashes = subtree_hashes(StoredTiles(connection, log_no), ranges) if ranges else []
-    return Frontier(size, tuple(hashes))

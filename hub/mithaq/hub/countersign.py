@@ -19,7 +19,6 @@ from mithaq.hub.errors import (
     ReceiptRefusedError,
     StreamUnknownError,
 )
-from mithaq.hub.evidence import Evidence
 from mithaq.hub.receipts import (
     HELD,
     OPENED,
@@ -33,6 +32,7 @@ from mithaq.hub.refusals import ReaderRefusals, check_reader_refusals
 from mithaq.hub.tables import BATCH, FREEZE, READER_REFUSAL, RECEIPT
 from mithaq.hub.upsert import insert_into, replacing
 from mithaq.ledger.tiles import subtree_hash
+from mithaq.store.evidence import Evidence
 from mithaq.store.log_store import StoredTiles
 
 CONFLICT = "`receipt` is signed by its reader over another root than the one that \
@@ -234,6 +234,8 @@ class ReceiptDesk:
                 "known_checkpoint": known or b"",
             },
             stream_id=receipt.stream_id,
+            facts={"sender": stream.sender},
+            registry_size=self._registry.size,
         )
 
     def _freeze_time(self, key: tuple[str, str]) -> int:

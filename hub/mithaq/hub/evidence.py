@@ -1,69 +1,18 @@
-"""Alarms and what proves them: signed messages that a third party can check.
+"""What proves the hub's alarms, kept in its database and in a file of the work folder.
 
 An alarm without evidence is gossip, so each keeps the very bytes that contradict one
-another, in the transaction that saw them and in a file of the work folder. The same
-contradiction is kept once, however often it is sent. The rule: only signed messages,
-names and hashes go in; no body and nothing from inside one ever does.
+another, in the transaction that saw them; their form is `store.evidence`'s. The rule: the
+same contradiction is kept once, however often it is sent.
 """
 
-import base64
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from mithaq.hub.tables import EVIDENCE
 from mithaq.store.engine import bulk_insert
-
-EVIDENCE_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """An alarm of PROTOCOL 6, whom it accuses, and the bytes that prove it by their name."""
-
-    alarm: str
-    accused: str
-    at: datetime
-    explanation: str
-    messages: Mapping[str, bytes]
-    stream_id: bytes = b""
-
-    def to_json(self) -> bytes:
-        """Return the file: what it shows, and each message in base64."""
-        return json.dumps(
-            {
-                "version": EVIDENCE_VERSION,
-                "alarm": self.alarm,
-                "accused": self.accused,
-                "at": self.at.isoformat(),
-                "stream_id": self.stream_id.hex(),
-                "explanation": self.explanation,
-                "messages": {
-                    name: base64.b64encode(message).decode()
-                    for name, message in sorted(self.messages.items())
-                },
-            },
-            indent=1,
-            sort_keys=True,
-        ).encode()
-
-    @property
-    def digest(self) -> bytes:
-        """The SHA-256 of what is proved, without the time at which it was seen."""
-        state = hashlib.sha256(f"{self.alarm}\n{self.accused}\n".encode())
-        for name, message in sorted(self.messages.items()):
-            state.update(f"{name} {len(message)}\n".encode() + message)
-        return state.digest()
-
-    @property
-    def file_name(self) -> str:
-        """The name of its file in the evidence folder."""
-        return f"{self.alarm.replace(' ', '-').replace(':', '')}-{self.digest.hex()[:16]}.json"
+from mithaq.store.evidence import Evidence
 
 
 def store_evidence(connection: sa.Connection, found: Sequence[Evidence]) -> list[Evidence]:
@@ -81,10 +30,7 @@ def store_evidence(connection: sa.Connection, found: Sequence[Evidence]) -> list
 def write_evidence(folder: Path, found: Sequence[Evidence]) -> None:
     """Write the files; the rows are durable already."""
     for each in found:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / each.file_name
-        if not path.exists():
-            path.write_bytes(each.to_json())
+        each.write(folder)
 
 
 def _row(evidence: Evidence) -> dict[str, object]:

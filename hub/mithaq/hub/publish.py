@@ -19,7 +19,8 @@ from mithaq.hub.directory import HeldReceipt, HeldStream, Listener
 from mithaq.hub.errors import BatchFormatError, StreamUnknownError
 from mithaq.hub.reading import own_range
 from mithaq.hub.receipts import OPENED, parse_freeze_list
-from mithaq.hub.refusals import LISTS_PER_RECEIPT_MAX, parse_lists
+from mithaq.hub.refusals import parse_lists
+from mithaq.ledger.lists import LISTS_PER_RECEIPT_MAX
 from mithaq.service.identity import Draining, current_call
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 

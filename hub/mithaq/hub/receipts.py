@@ -15,14 +15,12 @@ from mithaq.hub.errors import FreezeListRefusedError, ReceiptRefusedError
 from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.cosignature import Cosignature, Role, cosigner_name, verify_cosignature
 from mithaq.ledger.keytypes import KeyType, verify_signature
+from mithaq.ledger.lists import FREEZE_STREAMS_MAX, LISTS_PER_RECEIPT_MAX, freeze_list_bytes
 from mithaq.ledger.tree import HASH_SIZE_BYTES
 from mithaq.v1 import exchange_pb2
 
-FREEZE_LABEL = b"mithaq/freeze/v1"
 LINE_LENGTH_MAX = 512
 MLDSA_LINE_LENGTH_MAX = 4096
-LISTS_MAX = 16
-FREEZE_STREAMS_MAX = 4096
 HELD = int(exchange_pb2.RECEIPT_ROLE_HELD)
 OPENED = int(exchange_pb2.RECEIPT_ROLE_OPENED)
 _ROLES = {HELD: Role.HELD, OPENED: Role.OPENED}
@@ -63,7 +61,7 @@ def parse_receipt(message: exchange_pb2.Receipt, *, reader: str) -> SignedReceip
     if (
         len(message.cosignature) > LINE_LENGTH_MAX
         or len(message.cosignature_mldsa) > MLDSA_LINE_LENGTH_MAX
-        or len(message.refusals) > LISTS_MAX
+        or len(message.refusals) > LISTS_PER_RECEIPT_MAX
     ):
         raise ReceiptRefusedError("a receipt is too large")
     if message.refusals and message.role != OPENED:
@@ -137,15 +135,6 @@ def parse_freeze_list(
     except (ValueError, OverflowError, OSError):
         raise FreezeListRefusedError("a freeze list has no possible time") from None
     return SignedFreezeList(sender, message.reader, at, stream_ids, message)
-
-
-def freeze_list_bytes(message: exchange_pb2.FreezeList) -> bytes:
-    """Return what both signatures of a freeze list are over (PROTOCOL 5.7)."""
-    bare = exchange_pb2.FreezeList()
-    bare.CopyFrom(message)
-    bare.ClearField("signature_ed25519")
-    bare.ClearField("signature_mldsa")
-    return FREEZE_LABEL + bare.SerializeToString(deterministic=True)
 
 
 def verify_freeze_list(freeze_list: SignedFreezeList, *, keys: PairPublic) -> None:

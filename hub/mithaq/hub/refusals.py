@@ -15,12 +15,9 @@ from google.protobuf.message import DecodeError
 from mithaq.certs.keys import verify_ed25519
 from mithaq.hub.errors import ReceiptRefusedError
 from mithaq.ledger.checkpoint import Signer
-from mithaq.ledger.commitment import lp
+from mithaq.ledger.lists import REFUSALS_PER_LIST_MAX, refusal_list_bytes
 from mithaq.v1 import exchange_pb2
 
-LABEL = b"mithaq/refusals/v1"
-REFUSALS_PER_LIST_MAX = 256
-LISTS_PER_RECEIPT_MAX = 16
 HUB = "hub"
 
 
@@ -60,21 +57,8 @@ def signed_refusals(
             for each in refusals
         ],
     )
-    message.signature = signer.sign(signed_bytes(message))
+    message.signature = signer.sign(refusal_list_bytes(message))
     return message.SerializeToString(deterministic=True)
-
-
-def signed_bytes(message: exchange_pb2.RefusalList) -> bytes:
-    """Return what a list's signature is over: the list without it, under our label."""
-    bare = exchange_pb2.RefusalList()
-    bare.CopyFrom(message)
-    bare.ClearField("signature")
-    return (
-        LABEL
-        + lp(message.stream_id)
-        + lp(message.signer.encode())
-        + bare.SerializeToString(deterministic=True)
-    )
 
 
 def check_reader_refusals(
@@ -94,7 +78,7 @@ def check_reader_refusals(
         raise ReceiptRefusedError(f"a list has 1 to {REFUSALS_PER_LIST_MAX} refusals")
     if sequences != sorted(set(sequences)) or sequences[-1] >= size:
         raise ReceiptRefusedError("refusals are in order and lie below the size that is signed")
-    verify_ed25519(public, signed_bytes(message), message.signature)
+    verify_ed25519(public, refusal_list_bytes(message), message.signature)
     return ReaderRefusals(message.SerializeToString(deterministic=True))
 
 

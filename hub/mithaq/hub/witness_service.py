@@ -8,10 +8,10 @@ import re
 
 from mithaq.hub.context import Context, HubContext
 from mithaq.hub.errors import CallerRefusedError
-from mithaq.hub.evidence import Evidence
 from mithaq.ledger.errors import ForkError
 from mithaq.ledger.names import HUB, audit_origin
 from mithaq.store.errors import WitnessConflictError
+from mithaq.store.evidence import Evidence
 from mithaq.store.witness import Continuation, Witnessed
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 
@@ -79,6 +79,7 @@ class WitnessServicer(exchange_pb2_grpc.WitnessServiceServicer):
                     "checkpoint": checkpoint,
                     "known_checkpoint": seen.note if seen else b"",
                 },
+                registry_size=self._hub.registry.size,
             )
         )
 

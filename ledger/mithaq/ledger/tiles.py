@@ -116,6 +116,18 @@ def subtree_hashes(reader: HashReader, ranges: Sequence[tuple[int, int]]) -> lis
     return [_joined([_from_tile(rows[_tile_of(*part)], *part) for part in each]) for each in parts]
 
 
+def frontier_at(reader: HashReader, size: int) -> Frontier:
+    """Return the frontier of a log as it was at a size that it has reached."""
+    ranges: list[tuple[int, int]] = []
+    start = 0
+    for bit in reversed(range(size.bit_length())):
+        if size >> bit & 1:
+            ranges.append((start, start + (1 << bit)))
+            start += 1 << bit
+    hashes = subtree_hashes(reader, ranges) if ranges else []
+    return Frontier(size, tuple(hashes))
+
+
 def _complete_subtrees(start: int, end: int) -> list[tuple[int, int]]:
     """Cut a range into complete subtrees, largest first, each as (height, index)."""
     if not 0 <= start < end <= TREE_SIZE_MAX or start & ((1 << (end - start - 1).bit_length()) - 1):

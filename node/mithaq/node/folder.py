@@ -4,6 +4,7 @@ The folder is the node: keys, database, certificates, evidence. It is its owner'
 only. The rule: nothing outside this module spells a file name of it.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from mithaq.service.tls import TlsFiles
 # Raised when an older program could not use the folder; the database has its own.
 LAYOUT: Final = 1
 _LAYOUT_FILE: Final = "mithaq-node"
+_CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 
 
 class FolderVersionError(MithaqError):
@@ -64,6 +66,12 @@ class NodeFolder:
     def keys(self) -> Keystore:
         """The node's own keys."""
         return Keystore(self.path / "keys")
+
+    @property
+    def credentials(self) -> Keystore | None:
+        """Keys that systemd hands to this process ($CREDENTIALS_DIRECTORY), if it does."""
+        handed = os.environ.get(_CREDENTIALS)
+        return Keystore(Path(handed), credentials=True) if handed else None
 
     @property
     def offline(self) -> Path:

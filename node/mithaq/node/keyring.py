@@ -51,8 +51,12 @@ class Keyring:
     terms: bytes = field(repr=False)
 
     @classmethod
-    def load(cls, keys: Keystore) -> "Keyring":
-        """Read the keys; raises KeyMissingError, KeystoreModeError, KeyFormatError."""
+    def load(cls, keys: Keystore, credentials: Keystore | None = None) -> "Keyring":
+        """Read the keys; raises KeyMissingError, KeystoreModeError, KeyFormatError.
+
+        The storage key may be handed over by systemd instead (DESIGN 3): then no file of
+        this machine opens the database by itself.
+        """
         receipts = ReceiptSigners(
             held=keys.load_ed25519(HELD),
             opened=keys.load_ed25519(OPENED),
@@ -61,10 +65,15 @@ class Keyring:
         return cls(
             log=keys.load_pair(LOG),
             receipts=receipts,
-            storage=StorageKey(keys.load_secret(STORAGE).to_bytes()),
+            storage=StorageKey(_storage(keys, credentials).load_secret(STORAGE).to_bytes()),
             index=IndexKey(keys.load_secret(LOOKUP).to_bytes()),
             terms=keys.load_secret(AUDIT_TERMS).to_bytes(),
         )
+
+
+def _storage(keys: Keystore, credentials: Keystore | None) -> Keystore:
+    """Return where the storage key is: the file, as long as there is one."""
+    return keys if credentials is None or keys.exists(STORAGE) else credentials
 
 
 def make_missing(keys: Keystore) -> None:

@@ -68,7 +68,7 @@ def open_home(config: NodeConfig, database: Database, clockwork: Clockwork) -> H
 
     """
     folder = NodeFolder(config.directory)
-    keyring = Keyring.load(folder.keys)
+    keyring = Keyring.load(folder.keys, folder.credentials)
     pin = bytes.fromhex(folder.genesis.read_text(encoding="ascii").strip())
 
     def load(connection: sa.Connection) -> tuple[RegistryStore, AuditLog]:

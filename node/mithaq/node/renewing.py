@@ -23,6 +23,7 @@ from mithaq.certs.tls import fingerprint, load_certificate, to_der
 from mithaq.node.exchange.home import SYSTEM
 from mithaq.node.folder import NodeFolder
 from mithaq.node.local.desk import entry_of
+from mithaq.node.local.node_status import CertificateStatus
 from mithaq.node.standing import Standing
 from mithaq.service.channel import UNARY_DEADLINE
 from mithaq.service.errors import from_rpc_error
@@ -63,6 +64,16 @@ class Renewal:
     standing: Standing
     roots: Path
     switch: Callable[[], None]
+
+    def status(self) -> CertificateStatus:
+        """Return how this node stands with the hub; raise OSError."""
+        certificate = load_certificate(self.own.chain.read_bytes())
+        return CertificateStatus(
+            standing=self.standing.name,
+            turned_away=self.standing.refusal,
+            expires_at=certificate.not_valid_after_utc,
+            renewing=self.own.renewing.request() is not None,
+        )
 
     async def run(self) -> None:
         """Do what is due, again and again until cancelled."""

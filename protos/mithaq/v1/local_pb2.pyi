@@ -1619,6 +1619,10 @@ class GetNodeStatusResponse(_message.Message):
     HITS_FIELD_NUMBER: _builtins.int
     ERASED_FIELD_NUMBER: _builtins.int
     ERASURE_RECEIPTS_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    TURNED_AWAY_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    RENEWING_FIELD_NUMBER: _builtins.int
     member: _builtins.str
     federation: _builtins.str
     connected: _builtins.bool
@@ -1631,6 +1635,16 @@ class GetNodeStatusResponse(_message.Message):
     hits: _builtins.int
     erased: _builtins.int
     erasure_receipts: _builtins.int
+    standing: _builtins.str
+    """What the registry says of this node: active, suspended, revoked, or `certificate
+    unknown` if it has another certificate.
+    """
+    turned_away: _builtins.str
+    """The code with which the hub last turned this node away; empty while it is connected."""
+    certificate_expires_at: _builtins.int
+    """End of the certificate that this node shows the hub, seconds since 1970."""
+    renewing: _builtins.bool
+    """Whether the next certificate was asked for and is not here yet."""
     @_builtins.property
     def streams(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamRow]: ...
     @_builtins.property
@@ -1654,10 +1668,14 @@ class GetNodeStatusResponse(_message.Message):
         hits: _builtins.int = ...,
         erased: _builtins.int = ...,
         erasure_receipts: _builtins.int = ...,
+        standing: _builtins.str = ...,
+        turned_away: _builtins.str = ...,
+        certificate_expires_at: _builtins.int = ...,
+        renewing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "alerts_own", b"alerts_own", "alerts_received", b"alerts_received", "connected", b"connected", "erased", b"erased", "erasure_receipts", b"erasure_receipts", "federation", b"federation", "hits", b"hits", "member", b"member", "outbox_entries", b"outbox_entries", "readers", b"readers", "registry_size", b"registry_size", "registry_time_ms", b"registry_time_ms", "streams", b"streams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "alerts_own", b"alerts_own", "alerts_received", b"alerts_received", "certificate_expires_at", b"certificate_expires_at", "connected", b"connected", "erased", b"erased", "erasure_receipts", b"erasure_receipts", "federation", b"federation", "hits", b"hits", "member", b"member", "outbox_entries", b"outbox_entries", "readers", b"readers", "registry_size", b"registry_size", "registry_time_ms", b"registry_time_ms", "renewing", b"renewing", "standing", b"standing", "streams", b"streams", "turned_away", b"turned_away"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

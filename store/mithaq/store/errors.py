@@ -170,6 +170,15 @@ class WitnessConflictError(StoreError):
         self.known_note = known_note
 
 
+class EvidenceFormatError(StoreError):
+    """A file is no evidence of an alarm, or a message in it lacks what it is read with."""
+
+    code = "MQ-EVIDENCE"
+    grpc_status = "INVALID_ARGUMENT"
+    public_message = "The file is no evidence of an alarm."
+    fix = "Take the file as the hub or the node wrote it."
+
+
 class BundleInvalidError(StoreError):
     """An audit bundle does not prove what it claims."""
 

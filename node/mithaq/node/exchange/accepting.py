@@ -223,9 +223,18 @@ def accuse_receipt(
         RECEIPT_CONFLICT,
         subject=f"{receipt.stream_id.hex()[:16]}/{receipt.size}/{receipt.reader}",
         evidence={
-            "origin": stream_origin(home.federation, receipt.stream_id),
+            "sender": _sender_of(connection, log),
             "receipt": message.SerializeToString(deterministic=True),
-            "own_root": root_at(connection, log, receipt.size),
-            "own_checkpoint": log_store.head(connection, log).checkpoint or b"",
+            "known_root": root_at(connection, log, receipt.size).hex(),
+            "known_checkpoint": log_store.head(connection, log).checkpoint or b"",
         },
+        stream_id=receipt.stream_id,
+        accused=receipt.reader,
     )
+
+
+def _sender_of(connection: sa.Connection, log: int) -> str:
+    sender: str = connection.execute(
+        sa.select(STREAM.c.sender).where(STREAM.c.log_no == log)
+    ).scalar_one()
+    return sender

@@ -1,25 +1,22 @@
 """Alarms: each once, with a file of the signed messages that prove it (PROTOCOL 6).
 
-The file is JSON with bytes in base64, so that a third party can check it without this
-program. The one rule: what is written there was signed by somebody, or is a number; never
-a record, a key or anything of a person.
+The file has the form of `store.evidence`, so that a third party can check it. The one
+rule: what is written there was signed by somebody, or is a number; never a record, a key
+or anything of a person.
 """
 
-import base64
-import json
-import os
 import re
 from collections.abc import Mapping
-from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
+from mithaq.ledger.names import stream_origin
 from mithaq.node.exchange.home import Home, milliseconds
 from mithaq.node.tables import AlarmRow
 from mithaq.service.logging import declare, logger
 from mithaq.store.audit_entry import AuditEntry, Operation
+from mithaq.store.evidence import Evidence as EvidenceFile
 from mithaq.store.tables import table_of
 
 ALARM: Final = table_of(AlarmRow)
@@ -29,6 +26,7 @@ FORK: Final = "fork"
 KEY_ELSEWHERE: Final = "key used elsewhere"
 REGISTRY_WITHHELD: Final = "registry withheld"
 BODY_WITHHELD: Final = "body withheld"
+COMMITMENT_MISMATCH: Final = "commitment mismatch"
 STALE: Final = "stale: sender or hub"
 RECEIPT_OVERDUE: Final = "receipt overdue"
 RECEIPT_CONFLICT: Final = "receipt conflict"
@@ -37,11 +35,20 @@ CLOCK_SKEW: Final = "clock skew"
 WITNESS_CONFLICT: Final = "witness conflict"
 AUDIT_SHORTER: Final = "audit shorter than witnessed"
 
+# Bytes are messages, all else facts that they are read by.
 Evidence = Mapping[str, bytes | str | int]
 
 
 def raise_alarm(
-    connection: sa.Connection, home: Home, name: str, *, subject: str, evidence: Evidence
+    connection: sa.Connection,
+    home: Home,
+    name: str,
+    *,
+    subject: str,
+    evidence: Evidence,
+    stream_id: bytes = b"",
+    accused: str = "",
+    explanation: str = "",
 ) -> bool:
     """Raise an alarm unless this one was raised before; return whether it is new.
 
@@ -54,7 +61,22 @@ def raise_alarm(
     if seen is not None:
         return False
     at = home.clock()
-    file_name = write_evidence(home, name, subject=subject, evidence=evidence, at=at)
+    messages = {key: each for key, each in evidence.items() if isinstance(each, bytes) and each}
+    facts = {key: each for key, each in evidence.items() if not isinstance(each, bytes)}
+    if stream_id:
+        facts["origin"] = stream_origin(home.federation, stream_id)
+    file_name = EvidenceFile(
+        alarm=name,
+        accused=accused,
+        at=at,
+        explanation=explanation,
+        messages=messages,
+        stream_id=stream_id,
+        facts=facts,
+        subject=subject,
+        kept_by=home.member,
+        registry_size=home.registry.size,
+    ).write(home.evidence)
     connection.execute(
         sa.insert(ALARM),
         {"name": name, "subject": subject, "at_ms": milliseconds(at), "evidence": file_name},
@@ -63,37 +85,6 @@ def raise_alarm(
     home.audit.append(connection, [entry])
     logger().warning(RAISED, name=_token(name), subject=subject, evidence=file_name)
     return True
-
-
-def write_evidence(home: Home, name: str, *, subject: str, evidence: Evidence, at: datetime) -> str:
-    """Write the file of an alarm and return its name within the folder of evidence."""
-    home.evidence.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file_name = f"{milliseconds(at)}-{_token(name)}-{home.random(4).hex()}.json"
-    content = {
-        "alarm": name,
-        "subject": subject,
-        "at": at.isoformat(),
-        "member": home.member,
-        "registry_size": home.registry.size,
-        "evidence": {key: _plain(value) for key, value in evidence.items()},
-    }
-    path = home.evidence / file_name
-    partial = path.with_suffix(".partial")
-    _write_durably(partial, json.dumps(content, indent=1).encode())
-    partial.rename(path)
-    return file_name
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _plain(value: bytes | str | int) -> str | int:
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
 def _token(name: str) -> str:

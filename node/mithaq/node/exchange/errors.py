@@ -149,9 +149,20 @@ class BodyOrderError(ProofRefusedError):
 
 
 class AcceptanceMissingError(ProofRefusedError):
-    """Headers came without the hub's cosignature over them (PROTOCOL 5.3)."""
+    """Headers came without the hub's cosignature over them (PROTOCOL 5.3, 6).
+
+    The hub's receipt is over something else than its sender signed, or is nobody's.
+    """
 
     code = "MQ-EXCH-ACCEPTANCE"
+    alarm = "receipt conflict"
+
+
+class HeadersUnsignedError(ProofRefusedError):
+    """Headers came whose root the stream's sender has not signed (PROTOCOL 1.3, 6)."""
+
+    code = "MQ-EXCH-UNSIGNED"
+    alarm = "root mismatch"
 
 
 class NotInAudienceError(ProofRefusedError):

@@ -16,14 +16,13 @@ from mithaq.certs.keys import (
     verify_pair,
 )
 from mithaq.ledger.instants import posix_seconds
+from mithaq.ledger.lists import FREEZE_STREAMS_MAX, freeze_list_bytes
 from mithaq.node.exchange.errors import ProofRefusedError
 from mithaq.v1 import exchange_pb2
 
-LABEL: Final = b"mithaq/freeze/v1"
 INTERVAL: Final = timedelta(seconds=60)
 # Two lists may be lost or late before somebody is called.
 OVERDUE_AFTER: Final = timedelta(seconds=180)
-STREAMS_MAX: Final = 4096
 
 
 class Head(NamedTuple):
@@ -61,10 +60,10 @@ def sign_freeze_list(
         at=posix_seconds(at),
         streams=[
             exchange_pb2.StreamHead(stream_id=each.stream_id, size=each.size, root=each.root)
-            for each in sorted(heads)[:STREAMS_MAX]
+            for each in sorted(heads)[:FREEZE_STREAMS_MAX]
         ],
     )
-    signature = keys.sign(_signed_bytes(message))
+    signature = keys.sign(freeze_list_bytes(message))
     message.signature_ed25519 = signature.ed25519
     message.signature_mldsa = signature.mldsa44
     return message
@@ -84,22 +83,14 @@ def check_freeze_list(
         raise ProofRefusedError("a freeze list is of another federation or for another reader")
     heads = tuple(Head(each.stream_id, each.size, each.root) for each in message.streams)
     names = [each.stream_id for each in heads]
-    if names != sorted(set(names)) or len(names) > STREAMS_MAX:
+    if names != sorted(set(names)) or len(names) > FREEZE_STREAMS_MAX:
         raise ProofRefusedError("a freeze list is sorted by stream and names each once")
     try:
         at = datetime.fromtimestamp(message.at, UTC)
     except (ValueError, OverflowError, OSError):
         raise ProofRefusedError("a freeze list has no possible time") from None
     signature = PairSignature(message.signature_ed25519, message.signature_mldsa)
-    verify_pair(keys, _signed_bytes(message), signature)
+    verify_pair(keys, freeze_list_bytes(message), signature)
     return FreezeList(
         message.sender, reader, at, heads, message.SerializeToString(deterministic=True)
     )
-
-
-def _signed_bytes(message: exchange_pb2.FreezeList) -> bytes:
-    bare = exchange_pb2.FreezeList()
-    bare.CopyFrom(message)
-    bare.ClearField("signature_ed25519")
-    bare.ClearField("signature_mldsa")
-    return LABEL + bare.SerializeToString(deterministic=True)

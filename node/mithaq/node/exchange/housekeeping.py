@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from mithaq.certs.errors import TrustError
 from mithaq.ledger.entry import StreamRole
-from mithaq.ledger.names import stream_origin
 from mithaq.node.exchange.alarms import ERASURE_OVERDUE, RECEIPT_OVERDUE, raise_alarm
 from mithaq.node.exchange.epochs import EPOCH, entitled_readers
 from mithaq.node.exchange.freeze import Head, sign_freeze_list
@@ -74,12 +73,14 @@ def check_receipts(connection: sa.Connection, home: Home, *, at: datetime) -> No
                     RECEIPT_OVERDUE,
                     subject=f"{stream.stream_id.hex()[:16]}/{waiting.size}/{reader.member}",
                     evidence={
-                        "origin": stream_origin(home.federation, stream.stream_id),
+                        "sender": home.member,
                         "size": waiting.size,
-                        "root": root_at(connection, stream.log_no, waiting.size),
-                        "acceptance": waiting.cosignature,
+                        "root": root_at(connection, stream.log_no, waiting.size).hex(),
+                        "acceptance": waiting.cosignature.encode(),
                         "opened_size": opened_size,
                     },
+                    stream_id=stream.stream_id,
+                    accused=reader.member,
                 )
 
 
@@ -109,11 +110,13 @@ def check_erasures(connection: sa.Connection, home: Home, *, at: datetime) -> No
             ERASURE_OVERDUE,
             subject=f"{row.stream_id.hex()[:16]}/{row.sequence}/{row.reader}",
             evidence={
-                "origin": stream_origin(home.federation, row.stream_id),
+                "sender": home.member,
                 "sequence": row.sequence,
                 "asked_at_ms": row.asked_at_ms,
                 "due_at_ms": row.due_at_ms,
             },
+            stream_id=row.stream_id,
+            accused=row.reader,
         )
 
 

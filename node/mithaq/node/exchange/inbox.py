@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from mithaq.certs.errors import TrustError
 from mithaq.ledger.cosignature import Cosignature, Role
 from mithaq.ledger.errors import LedgerError
-from mithaq.ledger.names import HUB, stream_origin
+from mithaq.ledger.names import HUB
 from mithaq.node.exchange import in_stream
-from mithaq.node.exchange.alarms import FORK, raise_alarm
+from mithaq.node.exchange.accusing import accuse_headers
+from mithaq.node.exchange.epochs import REFUSAL
 from mithaq.node.exchange.errors import (
     ExchangeError,
     HeadersBehindError,
@@ -29,14 +30,13 @@ from mithaq.node.exchange.receipts import HELD, Receipt, sign_receipt
 from mithaq.node.exchange.refusals import RefusalList, check_refusals
 from mithaq.node.exchange.rows import insert_tuples
 from mithaq.node.exchange.taking_back import take_back_all
-from mithaq.node.tables import AcceptanceRow, ReceiptRow, RefusalListRow, RefusalRow
+from mithaq.node.tables import AcceptanceRow, ReceiptRow, RefusalListRow
 from mithaq.store.engine import bulk_insert
 from mithaq.store.tables import table_of
 from mithaq.v1 import exchange_pb2
 
 RECEIPT: Final = table_of(ReceiptRow)
 ACCEPTANCE: Final = table_of(AcceptanceRow)
-REFUSAL: Final = table_of(RefusalRow)
 REFUSAL_LIST: Final = table_of(RefusalListRow)
 MLDSA_INTERVAL: Final = timedelta(days=1)
 
@@ -93,7 +93,7 @@ def hold_headers(
             held.waiting.append(each)
         except (LedgerError, ExchangeError, TrustError) as fault:
             held.failed[stream_id] = fault
-            _accuse(connection, home, each.piece, fault)
+            accuse_headers(connection, home, each.piece, fault)
     save_receipts(connection, list(newest.values()))
     held.receipts = [receipt for _, receipt in newest.values()]
     return held
@@ -253,25 +253,3 @@ def save_refusals(
                 for each in fresh
             ],
         )
-
-
-def _accuse(connection: sa.Connection, home: Home, piece: HeaderPiece, fault: Exception) -> None:
-    """Raise the alarm that a fault stands for, with what was signed and delivered."""
-    alarm: str | None = getattr(fault, "alarm", None)
-    if alarm is None:
-        return
-    evidence: dict[str, bytes | str | int] = {
-        "origin": stream_origin(home.federation, piece.stream_id),
-        "first_sequence": piece.first_sequence,
-        "checkpoint": piece.checkpoint,
-        "acceptance": piece.acceptance,
-        "fault": str(fault),
-    }
-    for at, run in enumerate(piece.runs):
-        evidence[f"run_{at}_terms"] = run.terms_bytes
-        evidence[f"run_{at}_own"] = run.own_bytes
-    own = in_stream.find(connection, piece.stream_id)
-    if alarm == FORK and own is not None:
-        evidence["held_note"] = in_stream.held_note(connection, own) or b""
-    subject = f"{piece.stream_id.hex()[:16]}/{piece.first_sequence}"
-    raise_alarm(connection, home, alarm, subject=subject, evidence=evidence)

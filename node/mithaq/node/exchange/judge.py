@@ -22,6 +22,7 @@ from mithaq.ledger.stream import KindAt, Run, Slot, StreamState, trim_overlap
 from mithaq.ledger.tree import Frontier, leaf_hash
 from mithaq.node.exchange.errors import (
     AcceptanceMissingError,
+    HeadersUnsignedError,
     NotInAudienceError,
     RegistryBehindError,
     SenderUnknownError,
@@ -67,7 +68,8 @@ def judge_headers(
     Raises:
         RegistryBehindError: judged by a larger registry than ours; to be repeated later.
         LedgerError: an entry, a rule, a signature or the root does not hold.
-        ProofRefusedError: not our stream, an unknown sender, no acceptance by the hub.
+        ProofRefusedError: not our stream, an unknown sender, not signed by it, or not
+            accepted by the hub.
 
     """
     check_batch(piece.runs)
@@ -80,7 +82,12 @@ def judge_headers(
         _check_opening(judged, registry=registry, reader=reader)
     checkpoint = judged.state.checkpoint()
     sender = member_of(registry, judged.state.opening.sender)
-    check_signed(checkpoint, piece.checkpoint, sender=sender)
+    try:
+        check_signed(checkpoint, piece.checkpoint, sender=sender)
+    except RootMismatchError:
+        raise
+    except LedgerError as fault:
+        raise HeadersUnsignedError(f"not signed by {sender.id}: {fault}") from fault
     check_accepted(checkpoint, piece.acceptance, registry=registry)
     return judged
 

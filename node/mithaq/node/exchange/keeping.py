@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from mithaq.ledger.entry import WithdrawScope
+from mithaq.node.exchange.alarms import COMMITMENT_MISMATCH
 from mithaq.node.exchange.answering import HIT, hit_row
 from mithaq.node.exchange.erasing import forget
 from mithaq.node.exchange.home import Home, seconds
@@ -82,11 +83,14 @@ class Keeper:
     at: datetime
     refused: list[Refused] = field(default_factory=list[Refused])
     _rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _fresh: dict[int, Opened] = field(default_factory=dict[int, Opened])
     _placed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _hits: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _indexed: dict[int, ParsedRecord] = field(default_factory=dict[int, ParsedRecord])
     _forgotten: list[int] = field(default_factory=list[int])
     _superseded: list[int] = field(default_factory=list[int])
+    # Where a version stands whose text an entry here contradicts, by that entry's sequence.
+    _others: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
     _told: list[RecordRef] = field(default_factory=list[RecordRef])
     _next_record_no: int = 0
 
@@ -100,7 +104,12 @@ class Keeper:
         buried = self._buried(each.record for each in opened)
         for each in opened:
             reason = self._keep(each, taken, versions, buried)
-            if reason is not None:
+            if reason == CONTENT_DIFFERS:
+                # DESIGN 11: nobody shows two texts as one record.
+                other = self._others.get(each.entry.sequence)
+                refused = Refused(each.entry, reason, COMMITMENT_MISMATCH, other)
+                self.refused.append(refused)
+            elif reason is not None:
                 self.refused.append(Refused(each.entry, reason))
         self._write()
 
@@ -197,20 +206,28 @@ class Keeper:
 
     def _keep_again(self, opened: Opened, same: _Version) -> str | None:
         """Note one more place of a version that is here already: its content must be the same."""
+        fresh = self._fresh.get(same.record_no)
+        if fresh is not None:
+            # Of this very transaction: not in its table yet.
+            return self._compared(opened, same, fresh.record.raw, fresh.entry.sequence)
         row = self.connection.execute(
             sa.select(RECORD).where(RECORD.c.record_no == same.record_no)
-        ).one_or_none()
-        raw = next((each for each in (self._raw_of(row),) if each is not None), None)
-        if raw is not None and raw != opened.record.raw:
-            return CONTENT_DIFFERS
-        if row is not None and raw is None:
+        ).one()
+        raw = self._raw_of(row)
+        if raw is None:
             return WITHDRAWN_BEFORE
+        return self._compared(opened, same, raw, row.sequence, log_no=row.log_no)
+
+    def _compared(
+        self, opened: Opened, same: _Version, raw: bytes, sequence: int, *, log_no: int = 0
+    ) -> str | None:
+        if raw != opened.record.raw:
+            self._others[opened.entry.sequence] = log_no or self.stream.log_no, sequence
+            return CONTENT_DIFFERS
         self._place(opened, same.record_no)
         return None
 
     def _raw_of(self, row: Any) -> bytes | None:  # noqa: ANN401 - a row of RECORD
-        if row is None:
-            return None
         try:
             return open_row(row, self.home.storage).record
         except ErasedError:
@@ -224,6 +241,7 @@ class Keeper:
         record_no = self._next_record_no
         self._next_record_no += 1
         self._rows.append(self._row(opened, record_no, status))
+        self._fresh[record_no] = opened
         self._place(opened, record_no)
         if is_newest:
             self._supersede(known)

@@ -16,9 +16,8 @@ from mithaq.ledger.entry import Priority, day_from
 from mithaq.ledger.names import HUB
 from mithaq.node.exchange.acts import ActResult, CatchUpItem, Disclosure
 from mithaq.node.exchange.draft import PutDraft, PutTerms
-from mithaq.node.exchange.epochs import EPOCH
+from mithaq.node.exchange.epochs import EPOCH, REFUSAL
 from mithaq.node.exchange.home import SYSTEM
-from mithaq.node.exchange.inbox import REFUSAL
 from mithaq.node.exchange.issuing import Outcome
 from mithaq.node.exchange.out_stream import DISCLOSURE
 from mithaq.node.exchange.retelling import RETOLD, settle

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from mithaq.ledger.entry import EntryKind
 from mithaq.ledger.names import HUB, stream_origin
-from mithaq.node.exchange.epochs import EPOCH
+from mithaq.node.exchange.epochs import EPOCH, REFUSAL
 from mithaq.node.exchange.errors import (
     BodyWithheldError,
     HeadersBehindError,
@@ -24,7 +24,6 @@ from mithaq.node.exchange.errors import (
 )
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.in_stream import Awaited, InStream
-from mithaq.node.exchange.inbox import REFUSAL
 from mithaq.node.exchange.out_stream import WITHDRAWAL
 from mithaq.node.exchange.receipts import OPENED as OPENED_ROLE
 from mithaq.node.exchange.receipts import Receipt, verify_receipt

@@ -21,10 +21,9 @@ from mithaq.certs.participants import AgreementRecord
 from mithaq.ledger.entry import EntryKind, StreamRole, Terms
 from mithaq.ledger.errors import LedgerError
 from mithaq.node.exchange.bodies import Awaiting
-from mithaq.node.exchange.epochs import EPOCH, CurrentEpoch, save_epoch, secret_name
+from mithaq.node.exchange.epochs import EPOCH, REFUSAL, CurrentEpoch, save_epoch, secret_name
 from mithaq.node.exchange.home import Home, milliseconds
 from mithaq.node.exchange.in_stream import Awaited, InStream
-from mithaq.node.exchange.inbox import REFUSAL
 from mithaq.node.exchange.refusals import LOST
 from mithaq.node.records.errors import RecordError
 from mithaq.node.records.facts import facts_of
@@ -60,6 +59,8 @@ class Refused(NamedTuple):
     reason: str
     # Set where the fault accuses the sender (PROTOCOL 6).
     alarm: str | None = None
+    # Where the same version stands with another text: log number and sequence.
+    other: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)

@@ -155,13 +155,20 @@ class OwnHeads:
         origin = stream_origin(self.home.federation, head.stream_id)
         own = await self.home.database.read(lambda each: _note(each, origin))
         evidence: Evidence = {
-            "head": head.checkpoint,
-            "acceptance": head.acceptance,
-            "own_checkpoint": own,
+            "sender": self.home.member,
+            "checkpoint": head.checkpoint,
+            "acceptance": head.acceptance.encode(),
+            "known_checkpoint": own,
         }
         await self.home.database.write(
             lambda each: raise_alarm(
-                each, self.home, KEY_ELSEWHERE, subject=origin[-64:], evidence=evidence
+                each,
+                self.home,
+                KEY_ELSEWHERE,
+                subject=origin[-64:],
+                evidence=evidence,
+                stream_id=head.stream_id,
+                accused=self.home.member,
             )
         )
         raise SigningHaltedError("the hub holds a head under our signatures that is not ours")

@@ -1,7 +1,6 @@
 """Refusal lists: what hub and readers would not take, signed (PROTOCOL 5.2, 5.5).
 
-Signed bytes: `"mithaq/refusals/v1" ‖ lp(stream id) ‖ lp(signer) ‖` the message without
-its signature, deterministically serialized. The one rule: a list is believed for its
+What is signed stands in `ledger.lists`. The one rule: a list is believed for its
 stream and its signer only, and only below the size that it came with.
 """
 
@@ -10,13 +9,10 @@ from typing import Final, NamedTuple
 
 from mithaq.certs.keys import verify_ed25519
 from mithaq.ledger.checkpoint import Signer
-from mithaq.ledger.commitment import lp
+from mithaq.ledger.lists import REFUSALS_PER_LIST_MAX, refusal_list_bytes
 from mithaq.node.exchange.errors import ProofRefusedError
 from mithaq.v1 import exchange_pb2
 
-LABEL: Final = b"mithaq/refusals/v1"
-REFUSALS_PER_LIST_MAX: Final = 256
-LISTS_PER_RECEIPT_MAX: Final = 16
 # A reader's: it has opened the entry, and a backup that it was set back to lacks it (5.4).
 LOST: Final = "LOST"
 
@@ -54,7 +50,7 @@ def sign_refusals(
                 for each in ordered[at : at + REFUSALS_PER_LIST_MAX]
             ],
         )
-        message.signature = key.sign(_signed_bytes(message))
+        message.signature = key.sign(refusal_list_bytes(message))
         lists.append(message)
     return lists
 
@@ -76,16 +72,8 @@ def check_refusals(
         raise ProofRefusedError(f"a list has 1 to {REFUSALS_PER_LIST_MAX} refusals")
     if sequences != sorted(set(sequences)) or sequences[-1] >= size:
         raise ProofRefusedError("refusals are in order and lie below the size that is signed")
-    verify_ed25519(public, _signed_bytes(message), message.signature)
+    verify_ed25519(public, refusal_list_bytes(message), message.signature)
     refusals = tuple(
         Refusal(each.sequence, each.reason, each.registry_size) for each in message.refusals
     )
     return RefusalList(signer, refusals, message.SerializeToString(deterministic=True))
-
-
-def _signed_bytes(message: exchange_pb2.RefusalList) -> bytes:
-    bare = exchange_pb2.RefusalList()
-    bare.CopyFrom(message)
-    bare.ClearField("signature")
-    names = lp(message.stream_id) + lp(message.signer.encode())
-    return LABEL + names + bare.SerializeToString(deterministic=True)

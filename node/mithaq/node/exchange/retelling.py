@@ -20,10 +20,9 @@ from mithaq.ledger.names import HUB
 from mithaq.node.exchange.acts import ActResult, CatchUpItem, ResendItem
 from mithaq.node.exchange.answering import entitled_to_answer, expiry
 from mithaq.node.exchange.draft import PutDraft, PutTerms
-from mithaq.node.exchange.epochs import EPOCH
+from mithaq.node.exchange.epochs import EPOCH, REFUSAL
 from mithaq.node.exchange.home import SYSTEM, Home
 from mithaq.node.exchange.in_stream import terms_of
-from mithaq.node.exchange.inbox import REFUSAL
 from mithaq.node.exchange.issuing import Outcome
 from mithaq.node.exchange.out_stream import DISCLOSURE, STREAM
 from mithaq.node.exchange.refusals import LOST

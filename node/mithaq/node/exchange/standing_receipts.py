@@ -10,11 +10,11 @@ from typing import Final
 import sqlalchemy as sa
 
 from mithaq.ledger.cosignature import Role
+from mithaq.ledger.lists import LISTS_PER_RECEIPT_MAX
 from mithaq.node.exchange.home import Home, instant
 from mithaq.node.exchange.inbox import RECEIPT, REFUSAL_LIST
 from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.exchange.receipts import OPENED, Receipt, to_message
-from mithaq.node.exchange.refusals import LISTS_PER_RECEIPT_MAX
 from mithaq.v1 import exchange_pb2
 
 RECEIPTS_MAX: Final = 8192

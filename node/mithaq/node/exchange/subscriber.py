@@ -221,9 +221,10 @@ class Subscriber:
                     self.home,
                     REGISTRY_WITHHELD,
                     subject=f"{stream_id.hex()[:16]}/{piece.first_sequence}",
+                    stream_id=stream_id,
                     evidence={
                         "checkpoint": piece.checkpoint,
-                        "acceptance": piece.acceptance,
+                        "acceptance": piece.acceptance.encode(),
                         "terms": piece.runs[-1].terms_bytes,
                         "registry_size": self.home.registry.size,
                     },

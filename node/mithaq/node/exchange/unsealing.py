@@ -19,6 +19,7 @@ from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.names import stream_origin
 from mithaq.node.exchange import in_stream
+from mithaq.node.exchange.accusing import accuse_bodies, accuse_sender
 from mithaq.node.exchange.alarms import ALARM, AUDIT_SHORTER, KEY_ELSEWHERE, raise_alarm
 from mithaq.node.exchange.bodies import ArrivedBodies, Delivered, check_delivery
 from mithaq.node.exchange.errors import (
@@ -88,7 +89,7 @@ def open_bodies(
             unsealed.waiting.append(each)
         except (LedgerError, ExchangeError, SealingError) as fault:
             unsealed.failed[each.stream_id] = fault
-            _accuse(connection, home, each, fault)
+            accuse_bodies(connection, home, each, fault)
         else:
             unsealed.receipts.append(receipt)
     return unsealed
@@ -163,8 +164,9 @@ def _note_set_back(
             home,
             KEY_ELSEWHERE,
             subject=f"{stream.stream_id.hex()[:16]}/opened/{own.size}",
+            stream_id=stream.stream_id,
             evidence={
-                "origin": stream_origin(home.federation, stream.stream_id),
+                "sender": stream.sender,
                 "receipt": to_message(own).SerializeToString(deterministic=True),
                 "opened_size": stream.opened_size,
                 "checkpoint": in_stream.held_note(connection, stream) or b"",
@@ -218,56 +220,5 @@ def _answer_for(
         for each in lists
     ]
     save_refusals(connection, stream.log_no, checked, at=at)
-    for each in refused:
-        if each.alarm is not None:
-            _accuse_sender(connection, home, stream, each)
+    accuse_sender(connection, home, stream, refused, signed=lists)
     return lists
-
-
-def _accuse_sender(
-    connection: sa.Connection, home: Home, stream: InStream, refused: Refused
-) -> None:
-    entry = refused.entry
-    raise_alarm(
-        connection,
-        home,
-        refused.alarm or "",
-        subject=f"{stream.stream_id.hex()[:16]}/{entry.sequence}",
-        evidence={
-            "origin": stream_origin(home.federation, stream.stream_id),
-            "sender": stream.sender,
-            "sequence": entry.sequence,
-            "reason": refused.reason,
-            "body_hash": entry.body_hash,
-            "commitment": entry.commitment,
-            "checkpoint": in_stream.held_note(connection, stream) or b"",
-        },
-    )
-
-
-def _accuse(
-    connection: sa.Connection, home: Home, arrived: ArrivedBodies, fault: Exception
-) -> None:
-    alarm: str | None = getattr(fault, "alarm", None)
-    if alarm is None:
-        return
-    stream = in_stream.find(connection, arrived.stream_id)
-    note = None if stream is None else in_stream.held_note(connection, stream)
-    raise_alarm(
-        connection,
-        home,
-        alarm,
-        subject=f"{arrived.stream_id.hex()[:16]}/{arrived.through_size}",
-        evidence={
-            "origin": stream_origin(home.federation, arrived.stream_id),
-            "through_size": arrived.through_size,
-            "sequences": " ".join(map(str, arrived.bodies)),
-            "omissions": " ".join(
-                f"{each.sequence}:{each.reason}:{each.withdrawn_by}"
-                for each in arrived.omissions.values()
-            ),
-            "opened": b"" if arrived.opened is None else arrived.opened.SerializeToString(),
-            "checkpoint": note or b"",
-            "fault": str(fault),
-        },
-    )

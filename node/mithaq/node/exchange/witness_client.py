@@ -27,7 +27,7 @@ from mithaq.store.tables import table_of
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 
 WITNESSED: Final = table_of(WitnessedRow)
-DEADLINE_S: Final = 10.0
+DEADLINE_S: Final = 30.0
 REFUSED: Final = declare("witness cosignature refused", "code")
 
 
@@ -81,7 +81,7 @@ class WitnessClient:
                 self.home,
                 AUDIT_SHORTER,
                 subject=log.origin,
-                evidence={"witnessed": note, "kept_size": log.head(connection).size},
+                evidence={"witnessed_checkpoint": note, "kept_size": log.head(connection).size},
             )
             return following
         return log
@@ -147,6 +147,7 @@ class WitnessClient:
                 WITNESS_CONFLICT,
                 subject=f"{origin}/{checkpoint.size}",
                 evidence={"checkpoint": request.checkpoint, "answer": answer.cosignature},
+                accused=HUB,
             )
             logger().warning(REFUSED, code=fault.code)
             return

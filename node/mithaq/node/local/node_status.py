@@ -1,5 +1,9 @@
 """NodeService: how the node is, its roots recomputed, and who has access to it."""
 
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from mithaq.node.exchange.home import milliseconds
@@ -15,11 +19,22 @@ from mithaq.v1 import local_pb2, local_pb2_grpc
 Context = Any
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateStatus:
+    """How this node stands with the hub: standing, refusal code, certificate."""
+
+    standing: str
+    turned_away: str
+    expires_at: datetime
+    renewing: bool
+
+
 class NodeService(local_pb2_grpc.NodeServiceServicer):
     """What administrators call, and everybody who asks how the node is."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, certificate: Callable[[], CertificateStatus]) -> None:
         self._desk = desk
+        self._certificate = certificate
 
     async def GetNodeStatus(  # noqa: N802 (named by the service)
         self, request: local_pb2.GetNodeStatusRequest, context: Context
@@ -32,6 +47,11 @@ class NodeService(local_pb2_grpc.NodeServiceServicer):
         status.member = desk.home.member
         status.federation = desk.home.federation
         status.connected = desk.is_connected()
+        certificate = await asyncio.to_thread(self._certificate)
+        status.standing = certificate.standing
+        status.turned_away = "" if status.connected else certificate.turned_away
+        status.certificate_expires_at = int(certificate.expires_at.timestamp())
+        status.renewing = certificate.renewing
         registry = desk.home.registry
         status.registry_size = registry.size
         status.registry_time_ms = milliseconds(registry.time) if registry.time else 0

@@ -4,7 +4,7 @@ Every state of the exchange follows from rows, so nothing here asks a running ta
 rule: what is shown as a root is what is stored; `recomputed` shows what the entries give.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -29,7 +29,10 @@ _ROLES: Final = {int(StreamRole.DISCLOSURE): "disclosure", int(StreamRole.RETURN
 def status_of(connection: sa.Connection) -> local_pb2.GetNodeStatusResponse:
     """Return what the rows say; who the node is and its connection are the caller's to add."""
     readers = list(_readers(connection))
-    streams = [_stream_row(row, readers) for row in _streams(connection)]
+    opened: dict[bytes, int] = {}
+    for each in readers:
+        opened[each.stream_id] = min(opened.get(each.stream_id, each.opened_size), each.opened_size)
+    streams = [_stream_row(row, opened) for row in _streams(connection)]
     status = local_pb2.GetNodeStatusResponse(
         streams=streams, readers=readers, alarms=list(_alarms(connection))
     )
@@ -59,7 +62,7 @@ def recomputed(connection: sa.Connection) -> list[local_pb2.StreamRow]:
     rows: list[local_pb2.StreamRow] = []
     for row in _streams(connection):
         frontier = log_store.recompute_frontier(connection, row.log_no)
-        shown = _stream_row(row, [])
+        shown = _stream_row(row, {})
         shown.size, shown.root = frontier.size, frontier.root()
         rows.append(shown)
     return rows
@@ -82,9 +85,8 @@ def _streams(connection: sa.Connection) -> list[Any]:
 
 def _stream_row(
     row: Any,  # noqa: ANN401 - a joined row
-    readers: list[local_pb2.ReaderRow],
+    opened: Mapping[bytes, int],
 ) -> local_pb2.StreamRow:
-    opened = [each.opened_size for each in readers if each.stream_id == row.stream_id]
     return local_pb2.StreamRow(
         stream_id=row.stream_id,
         sender=row.sender,
@@ -95,7 +97,7 @@ def _stream_row(
         root=row.root,
         accepted_size=row.accepted_size,
         # Of an own stream: what every reader that has answered has opened.
-        opened_size=min(opened, default=0) if row.own else row.opened_size,
+        opened_size=opened.get(row.stream_id, 0) if row.own else row.opened_size,
         closed=row.closed,
     )
 

@@ -1,0 +1,200 @@
+"""What accuses whom: from a fault in what was delivered to its alarm and the file that proves it.
+
+PROTOCOL 6. Headers come with the hub's word and the sender's, bodies with neither: what
+either has signed goes into the file, with what this node computed beside it, so that
+`store.evidence_check` finds out anew who is wrong. The one rule: a fault stops its own
+stream, and the alarm says what was signed and not what was said.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from mithaq.ledger.errors import ForkError, LedgerError
+from mithaq.ledger.names import HUB
+from mithaq.ledger.proof import inclusion_proof
+from mithaq.ledger.terms import parse_terms
+from mithaq.ledger.tiles import frontier_at
+from mithaq.ledger.tlog_proof import TlogProof
+from mithaq.ledger.tree import Frontier
+from mithaq.node.exchange import in_stream
+from mithaq.node.exchange.alarms import raise_alarm
+from mithaq.node.exchange.bodies import ArrivedBodies
+from mithaq.node.exchange.errors import AcceptanceMissingError, HeadersUnsignedError
+from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.in_stream import InStream
+from mithaq.node.exchange.judge import HeaderPiece
+from mithaq.node.exchange.opening import Refused
+from mithaq.store import log_store
+from mithaq.v1 import exchange_pb2
+
+# Of a piece of bodies; the signed list of refusals names the rest.
+ALARMS_PER_PIECE_MAX: Final = 16
+UNSIGNED: Final = "`checkpoint` came with `entries` and is not signed by the stream's sender; \
+`acceptance`, where it holds, shows that the hub accepted them nevertheless."
+UNACCEPTED: Final = "The stream's sender signed `entries` in `checkpoint`, and the hub handed \
+them on under an `acceptance` that is not its cosignature over them."
+TWO_TEXTS: Final = "`entry` and `other_entry` were signed by one sender, and commit to two \
+texts of one version of a record; `refusals` is what their reader signed about it."
+REFUSED_ENTRY: Final = "`entry` was signed by its sender; what was sealed to it does not hold, \
+as its reader signed in `refusals`."
+_EXPLANATIONS: Final[dict[type[Exception], str]] = {
+    HeadersUnsignedError: UNSIGNED,
+    AcceptanceMissingError: UNACCEPTED,
+}
+_Parts = dict[str, bytes | str | int]
+
+
+def accuse_headers(
+    connection: sa.Connection, home: Home, piece: HeaderPiece, fault: Exception
+) -> None:
+    """Raise the alarm that a fault in headers stands for, if it stands for one."""
+    alarm: str | None = getattr(fault, "alarm", None)
+    if alarm is None:
+        return
+    stream = in_stream.find(connection, piece.stream_id)
+    parts: _Parts = {
+        "first_sequence": piece.first_sequence,
+        "sender": _sender(piece, stream),
+        "checkpoint": piece.checkpoint,
+        "acceptance": piece.acceptance.encode(),
+        "entries": _entries(piece),
+        "fault": str(fault),
+        **_computed(connection, piece, stream),
+    }
+    if stream is not None:
+        parts["known_checkpoint"] = in_stream.held_note(connection, stream) or b""
+        if isinstance(fault, ForkError) and fault.sequence is not None:
+            parts |= _proof_of(connection, stream.log_no, fault.sequence, name="known_entry")
+    raise_alarm(
+        connection,
+        home,
+        alarm,
+        subject=f"{piece.stream_id.hex()[:16]}/{piece.first_sequence}",
+        evidence=parts,
+        stream_id=piece.stream_id,
+        accused=HUB if type(fault) in _EXPLANATIONS else "",
+        explanation=_EXPLANATIONS.get(type(fault), ""),
+    )
+
+
+def accuse_bodies(
+    connection: sa.Connection, home: Home, arrived: ArrivedBodies, fault: Exception
+) -> None:
+    """Raise the alarm that a fault in delivered bodies stands for, if it stands for one."""
+    alarm: str | None = getattr(fault, "alarm", None)
+    if alarm is None:
+        return
+    stream = in_stream.find(connection, arrived.stream_id)
+    parts: _Parts = {
+        "through_size": arrived.through_size,
+        "sequences": " ".join(map(str, arrived.bodies)),
+        "omissions": " ".join(
+            f"{each.sequence}:{each.reason}:{each.withdrawn_by}"
+            for each in arrived.omissions.values()
+        ),
+        "fault": str(fault),
+    }
+    if arrived.opened is not None:
+        parts["opened_receipt"] = arrived.opened.SerializeToString(deterministic=True)
+    if stream is not None:
+        parts["sender"] = stream.sender
+        parts["checkpoint"] = in_stream.held_note(connection, stream) or b""
+    raise_alarm(
+        connection,
+        home,
+        alarm,
+        subject=f"{arrived.stream_id.hex()[:16]}/{arrived.through_size}",
+        evidence=parts,
+        stream_id=arrived.stream_id,
+        accused=HUB,
+    )
+
+
+def accuse_sender(
+    connection: sa.Connection,
+    home: Home,
+    stream: InStream,
+    refused: Sequence[Refused],
+    *,
+    signed: Sequence[exchange_pb2.RefusalList],
+) -> None:
+    """Raise the alarms of refused entries that accuse their sender."""
+    accusing = [each for each in refused if each.alarm is not None]
+    for each in accusing[:ALARMS_PER_PIECE_MAX]:
+        parts: _Parts = {
+            "sender": stream.sender,
+            "sequence": each.entry.sequence,
+            "reason": each.reason,
+            **_proof_of(connection, stream.log_no, each.entry.sequence, name="entry"),
+        }
+        for listed in signed:
+            if each.entry.sequence in {one.sequence for one in listed.refusals}:
+                parts["refusals"] = listed.SerializeToString(deterministic=True)
+        if each.other is not None:
+            parts |= _proof_of(connection, *each.other, name="other_entry")
+        raise_alarm(
+            connection,
+            home,
+            each.alarm or "",
+            subject=f"{stream.stream_id.hex()[:16]}/{each.entry.sequence}",
+            evidence=parts,
+            stream_id=stream.stream_id,
+            accused=stream.sender,
+            explanation=REFUSED_ENTRY if each.other is None else TWO_TEXTS,
+        )
+
+
+def _sender(piece: HeaderPiece, stream: InStream | None) -> str:
+    if stream is not None:
+        return stream.sender
+    try:
+        opening = parse_terms(piece.runs[0].terms_bytes).opening
+    except LedgerError:
+        return ""
+    return "" if opening is None else opening.sender
+
+
+def _entries(piece: HeaderPiece) -> bytes:
+    return exchange_pb2.Batch(
+        stream_id=piece.stream_id,
+        first_sequence=piece.first_sequence,
+        runs=[
+            exchange_pb2.EntryRun(terms=run.terms_bytes, own_size=run.own_size, own=run.own_bytes)
+            for run in piece.runs
+        ],
+    ).SerializeToString(deterministic=True)
+
+
+def _computed(connection: sa.Connection, piece: HeaderPiece, stream: InStream | None) -> _Parts:
+    """Return the frontier before the entries and the head after them, where we know it."""
+    first = piece.first_sequence
+    if stream is None:
+        before = Frontier.empty() if first == 0 else None
+    else:
+        held = log_store.head(connection, stream.log_no).size
+        tiles = log_store.StoredTiles(connection, stream.log_no)
+        before = frontier_at(tiles, first) if first <= held else None
+    if before is None:
+        return {}
+    after = before.extend([each for run in piece.runs for each in run.leaf_hashes()])
+    return {"frontier": before.to_bytes(), "size": after.size, "root": after.root().hex()}
+
+
+def _proof_of(connection: sa.Connection, log_no: int, sequence: int, *, name: str) -> _Parts:
+    """Return an entry that is held, and its inclusion in the sender's newest signed head."""
+    head = log_store.head(connection, log_no)
+    ((_, run),) = log_store.read_runs(connection, log_no, sequence, sequence + 1)
+    entry = exchange_pb2.Batch(
+        first_sequence=sequence,
+        runs=[
+            exchange_pb2.EntryRun(terms=run.terms_bytes, own_size=run.own_size, own=run.own_bytes)
+        ],
+    )
+    hashes = inclusion_proof(log_store.StoredTiles(connection, log_no), sequence, head.size)
+    proof = TlogProof(sequence, tuple(hashes), head.checkpoint or b"")
+    return {
+        name: entry.SerializeToString(deterministic=True),
+        f"{name}_proof": proof.to_bytes(),
+    }

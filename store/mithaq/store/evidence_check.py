@@ -1,0 +1,255 @@
+"""Checking an evidence file as a third party does: by the registry's keys and nothing else.
+
+Each message is verified for itself, and what two signed ones say of one log at one size is
+compared. Which message is what follows from its name: `checkpoint`, `receipt`,
+`acceptance`, `freeze_list`, `refusals`, `entries` with `frontier`, `entry` with
+`entry_proof`, each also with a word before it (`known_checkpoint`). The one rule: a message
+that does not verify is said to be so; it is never an error, for that may be the proof.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from mithaq.certs.errors import TrustError
+from mithaq.certs.keys import PairPublic, PairSignature, verify_ed25519, verify_pair
+from mithaq.certs.registry import Registry
+from mithaq.ledger.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint_text
+from mithaq.ledger.cosignature import Cosignature, Role, cosigner_name, verify_cosignature
+from mithaq.ledger.errors import LedgerError
+from mithaq.ledger.lists import freeze_list_bytes, refusal_list_bytes
+from mithaq.ledger.names import HUB, stream_origin
+from mithaq.ledger.note import parse_note
+from mithaq.ledger.run import Run
+from mithaq.ledger.tlog_proof import parse_tlog_proof, verify_tlog_proof
+from mithaq.ledger.tree import Frontier
+from mithaq.store.audit import party_of
+from mithaq.store.audit_bundle import BundleKeys
+from mithaq.store.errors import BundleInvalidError, EvidenceFormatError
+from mithaq.store.evidence import Evidence
+from mithaq.v1 import exchange_pb2
+
+_ROLES: Final = {
+    exchange_pb2.RECEIPT_ROLE_HELD: Role.HELD,
+    exchange_pb2.RECEIPT_ROLE_OPENED: Role.OPENED,
+}
+_REFUSED: Final = (LedgerError, TrustError, BundleInvalidError, EvidenceFormatError)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a message of the file is, and whether whoever should have signed it did."""
+
+    message: str
+    holds: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedEvidence:
+    """What the messages say one by one, and what signed ones among them contradict."""
+
+    statements: tuple[Statement, ...]
+    contradictions: tuple[str, ...]
+
+    def holds(self, message: str) -> bool:
+        """Tell whether a message is there and verifies."""
+        return any(each.holds for each in self.statements if each.message == message)
+
+
+def verify_evidence(evidence: Evidence, registry: Registry) -> VerifiedEvidence:
+    """Return what an evidence file proves under the keys of a registry."""
+    desk = _Desk(evidence, registry, BundleKeys.of(registry))
+    statements = [
+        desk.checked(name, check)
+        for name in sorted(evidence.messages)
+        for suffix, check in _CHECKS.items()
+        if name == suffix or name.endswith(f"_{suffix}")
+    ]
+    return VerifiedEvidence(tuple(statements), tuple(desk.contradictions()))
+
+
+@dataclass(slots=True)
+class _Desk:
+    """Checks the messages of one file, and remembers the heads that were signed."""
+
+    evidence: Evidence
+    registry: Registry
+    keys: BundleKeys
+    # By origin and size: each root, and which messages say it.
+    _roots: dict[tuple[str, int], dict[bytes, list[str]]] = field(
+        default_factory=dict[tuple[str, int], dict[bytes, list[str]]]
+    )
+    _broken: list[str] = field(default_factory=list[str])
+
+    def checked(self, name: str, check: "_Check") -> Statement:
+        """Return the statement about one message."""
+        try:
+            return Statement(name, holds=True, text=check(self, name))
+        except _REFUSED as fault:
+            return Statement(name, holds=False, text=str(fault))
+        except (DecodeError, UnicodeDecodeError):
+            return Statement(name, holds=False, text="not a message of its form")
+
+    def contradictions(self) -> list[str]:
+        """Return where signed messages name two roots of one log at one size."""
+        forks = [
+            f"{' and '.join(sorted(name for names in roots.values() for name in names))}"
+            f" name different roots at size {size}"
+            for (_, size), roots in sorted(self._roots.items())
+            if len(roots) > 1
+        ]
+        return forks + self._broken
+
+    # --- each kind of message -------------------------------------------------------
+
+    def note(self, name: str) -> str:
+        """Check a signed note by the log's owner."""
+        claimed = self._claimed(name)
+        owner, key = self._owner(claimed.origin)
+        open_checkpoint(
+            self.evidence.messages[name],
+            origin=claimed.origin,
+            ed25519_public=key.ed25519,
+            mldsa_public=key.mldsa44,
+        )
+        self._signed(name, claimed)
+        return f"{owner} signed size {claimed.size}, root {claimed.root.hex()}"
+
+    def acceptance(self, name: str) -> str:
+        """Check the hub's cosignature over the head that its neighbours show."""
+        head = self._neighbouring_head(name)
+        line = Cosignature.parse(self.evidence.messages[name].decode())
+        verify_cosignature(
+            line,
+            head,
+            name=cosigner_name(self.registry.federation, Role.HUB, HUB),
+            public_key=self.registry.hub.cosign_ed25519,
+            algorithm=line.algorithm,
+        )
+        self._signed(name, head)
+        return f"the hub accepted size {head.size}, root {head.root.hex()}"
+
+    def receipt(self, name: str) -> str:
+        """Check a reader's receipt."""
+        message = exchange_pb2.Receipt.FromString(self.evidence.messages[name])
+        role = _ROLES.get(message.role)
+        if role is None:
+            raise EvidenceFormatError("a receipt has a role")
+        origin = stream_origin(self.registry.federation, message.stream_id)
+        head = Checkpoint(origin, message.size, message.root)
+        line = Cosignature.parse(message.cosignature)
+        verify_cosignature(
+            line,
+            head,
+            name=cosigner_name(self.registry.federation, role, message.reader),
+            public_key=self.keys.cosigning_key(message.reader, role, line.algorithm),
+            algorithm=line.algorithm,
+        )
+        self._signed(name, head)
+        return f"{message.reader} signed {role} at size {head.size}, root {head.root.hex()}"
+
+    def freeze_list(self, name: str) -> str:
+        """Check a sender's freeze list."""
+        message = exchange_pb2.FreezeList.FromString(self.evidence.messages[name])
+        signature = PairSignature(message.signature_ed25519, message.signature_mldsa)
+        verify_pair(self.keys.log_key(message.sender), freeze_list_bytes(message), signature)
+        for each in message.streams:
+            origin = stream_origin(self.registry.federation, each.stream_id)
+            self._signed(name, Checkpoint(origin, each.size, each.root))
+        return f"{message.sender} listed {len(message.streams)} streams for {message.reader}"
+
+    def refusals(self, name: str) -> str:
+        """Check a signed list of refusals."""
+        message = exchange_pb2.RefusalList.FromString(self.evidence.messages[name])
+        if message.signer == HUB:
+            key = self.registry.hub.cosign_ed25519
+        else:
+            key = self.registry.member(message.signer).opened_ed25519
+        verify_ed25519(key, refusal_list_bytes(message), message.signature)
+        reasons = sorted({each.reason for each in message.refusals})
+        return f"{message.signer} refused {len(message.refusals)}: {', '.join(reasons)}"
+
+    def entries(self, name: str) -> str:
+        """Check that entries give the root that the note beside them names."""
+        claimed = self._claimed(_beside(name, "entries", "checkpoint"))
+        frontier = Frontier.from_bytes(self.evidence.messages["frontier"])
+        for run in self._runs(name):
+            frontier = frontier.extend(run.leaf_hashes())
+        if (frontier.size, frontier.root()) != (claimed.size, claimed.root):
+            self._broken.append(f"{name} give another root than is signed")
+            raise EvidenceFormatError("the entries don't give the root of the note")
+        return f"the entries up to size {claimed.size} give the root of the note"
+
+    def entry_proof(self, name: str) -> str:
+        """Check that an entry stands in a head that its stream's sender signed."""
+        runs = self._runs(_beside(name, "entry_proof", "entry"))
+        proof = parse_tlog_proof(self.evidence.messages[name])
+        origin = parse_checkpoint_text(parse_note(proof.checkpoint_note).text).origin
+        owner, key = self._owner(origin)
+        verify_tlog_proof(
+            proof,
+            leaf=runs[0].leaf_hashes()[0],
+            origin=origin,
+            ed25519_public=key.ed25519,
+            mldsa_public=key.mldsa44,
+        )
+        return f"{owner} signed entry {proof.index} of {origin}"
+
+    # --- what they need -------------------------------------------------------------
+
+    def _claimed(self, name: str) -> Checkpoint:
+        note = self.evidence.messages.get(name)
+        if note is None:
+            raise EvidenceFormatError(f"{name} is missing")
+        return parse_checkpoint_text(parse_note(note).text)
+
+    def _neighbouring_head(self, name: str) -> Checkpoint:
+        """Return what whoever kept the file computed, or else what the note beside it names."""
+        facts = self.evidence.facts
+        root = facts.get("root")
+        if isinstance(root, str) and self.evidence.stream_id:
+            origin = stream_origin(self.registry.federation, self.evidence.stream_id)
+            return Checkpoint(origin, int(facts.get("size", 0)), bytes.fromhex(root))
+        return self._claimed(_beside(name, "acceptance", "checkpoint"))
+
+    def _runs(self, name: str) -> list[Run]:
+        if name not in self.evidence.messages:
+            raise EvidenceFormatError(f"{name} is missing")
+        batch = exchange_pb2.Batch.FromString(self.evidence.messages[name])
+        runs = [Run(each.terms, each.own_size, each.own) for each in batch.runs]
+        if not runs:
+            raise EvidenceFormatError(f"{name} has no entries")
+        return runs
+
+    def _owner(self, origin: str) -> tuple[str, PairPublic]:
+        if origin == self.registry.origin:
+            return "the registrar", self.registry.registrar.key
+        if "/audit/" in origin:
+            party, _ = party_of(origin)
+            return party, self.keys.log_key(party)
+        sender = str(self.evidence.facts.get("sender", self.evidence.accused))
+        return sender, self.keys.log_key(sender)
+
+    def _signed(self, name: str, head: Checkpoint) -> None:
+        roots = self._roots.setdefault((head.origin, head.size), {})
+        roots.setdefault(head.root, []).append(name)
+
+
+_Check = Callable[[_Desk, str], str]
+_CHECKS: Final[Mapping[str, _Check]] = {
+    "checkpoint": _Desk.note,
+    "acceptance": _Desk.acceptance,
+    "receipt": _Desk.receipt,
+    "freeze_list": _Desk.freeze_list,
+    "refusals": _Desk.refusals,
+    "entries": _Desk.entries,
+    "entry_proof": _Desk.entry_proof,
+}
+
+
+def _beside(name: str, suffix: str, other: str) -> str:
+    """Return the name of a message's neighbour: with the same word before it."""
+    return name.removesuffix(suffix) + other

@@ -1,0 +1,94 @@
+"""Evidence files: their one form, and what a third party finds in them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mithaq.store.errors import EvidenceFormatError
+from mithaq.store.evidence import FILE_SIZE_BYTES_MAX, Evidence
+from mithaq.store.evidence_check import verify_evidence
+from tests.federation import standard_federation
+
+AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SUFFIXES = (
+    "checkpoint",
+    "acceptance",
+    "receipt",
+    "freeze_list",
+    "refusals",
+    "entries",
+    "entry_proof",
+)
+
+
+def evidence(**changes: object) -> Evidence:
+    fields: dict[str, object] = {
+        "alarm": "fork",
+        "accused": "eg-moi",
+        "at": AT,
+        "explanation": "two roots",
+        "messages": {"checkpoint": b"\x00note"},
+        "stream_id": bytes(32),
+        "facts": {"sender": "eg-moi", "size": 3},
+        "subject": "x/1",
+        "kept_by": "tn-dgsn",
+        "registry_size": 7,
+    }
+    return Evidence(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_a_file_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    name = evidence().write(tmp_path / "evidence")
+    path = tmp_path / "evidence" / name
+    assert Evidence.from_json(path.read_bytes()) == evidence()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_proved_names_the_file_and_the_instant_does_not(tmp_path: Path) -> None:
+    later = evidence(at=AT.replace(year=2027))
+    assert later.file_name == evidence().file_name
+    assert evidence(messages={}).file_name != evidence().file_name
+    assert later.write(tmp_path) == evidence().write(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"null",
+        evidence().to_json().replace(b'"version": 2', b'"version": 1'),
+        evidence().to_json().replace(b"+00:00", b""),
+        evidence().to_json().replace(b'"size": 3', b'"size": true'),
+        evidence().to_json().replace(b'"AG5vdGU="', b'"?"'),
+        b" " * (FILE_SIZE_BYTES_MAX + 1),
+    ],
+)
+def test_what_is_no_evidence_file_is_refused(content: bytes) -> None:
+    with pytest.raises(EvidenceFormatError):
+        Evidence.from_json(content)
+
+
+@given(st.binary(max_size=200))
+def test_hostile_bytes_are_refused_and_nothing_else(content: bytes) -> None:
+    with pytest.raises(EvidenceFormatError):
+        Evidence.from_json(content)
+
+
+FEDERATION = standard_federation("eg-moi", "tn-dgsn")
+
+
+@given(st.sampled_from(SUFFIXES), st.binary(max_size=120))
+def test_a_message_that_does_not_verify_is_said_to_and_is_no_error(
+    name: str, content: bytes
+) -> None:
+    facts = {"sender": "eg-moi", "size": 3, "root": bytes(32).hex()}
+    hostile = evidence(messages={name: content, "entry": content}, facts=facts)
+    found = verify_evidence(hostile, FEDERATION.registry)
+    assert [each.holds for each in found.statements] == [False]
+    assert found.contradictions == ()
