@@ -15,18 +15,20 @@ from mithaq.node.app import Running
 from mithaq.node.exchange.home import Home
 from mithaq.node.folder import NodeFolder
 from mithaq.node.renewing import fingerprint_of
+from mithaq.node.standing import TURNED_AWAY
 from mithaq.service.channel import open_channel
 from mithaq.service.errors import Fault, RemoteError
 from mithaq.service.tls import TlsFiles, TlsMaterial, channel_credentials_without_certificate
 from mithaq.store.audit_entry import Operation
-from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
+from mithaq.v1 import exchange_pb2, exchange_pb2_grpc, local_pb2
 from tests.federation import Federation, agreement, now
 from tests.hub.running import RunningHub, prepare, running
 from tests.hub.test_hub_renewal import answer
-from tests.local.calls import logged
+from tests.local.calls import call, logged
 from tests.local.house import House, settle
 
 MEMBER = "tn-dgsn"
+STATUS = local_pb2.GetNodeStatusRequest()
 REASON = NarrowingReason.KEY_COMPROMISED
 # 90 days of life, so that less than a third of it is left.
 DUE = timedelta(days=61)
@@ -110,6 +112,9 @@ async def test_a_node_renews_its_certificate_and_drains_the_old_connection(
     await asked(house, hub)
     await of(house).renewal.step()
     assert fingerprint_of(chain(house)) == old
+    shown = await call(house, "admin", "NodeService/GetNodeStatus", STATUS)
+    assert (shown.standing, shown.turned_away, shown.renewing) == ("active", "", True)
+    assert shown.certificate_expires_at == int(before.not_valid_after_utc.timestamp())
     await answer(hub)
     await of(house).renewal.step()
     new = fingerprint_of(chain(house))
@@ -158,6 +163,9 @@ async def test_a_node_that_was_revoked_says_so_and_dials_no_more(
     standing = of(house).renewal.standing
     await until(lambda: bool(standing.refusal) and standing.name == "revoked")
     assert not of(house).session.connected
+    shown = await call(house, "admin", "NodeService/GetNodeStatus", STATUS)
+    assert (shown.connected, shown.standing) == (False, "revoked")
+    assert shown.turned_away in TURNED_AWAY
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(standing.refused(refusal()), 0.5)
 

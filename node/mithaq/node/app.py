@@ -219,7 +219,9 @@ class _App:
         local_pb2_grpc.add_HitServiceServicer_to_server(HitService(self.desk), server)
         local_pb2_grpc.add_AuditServiceServicer_to_server(AuditService(self.desk), server)
         local_pb2_grpc.add_AgreementServiceServicer_to_server(AgreementService(self.desk), server)
-        local_pb2_grpc.add_NodeServiceServicer_to_server(NodeService(self.desk, self.renewal.status), server)
+        local_pb2_grpc.add_NodeServiceServicer_to_server(
+            NodeService(self.desk, self.renewal.status), server
+        )
         described = local_pb2.DESCRIPTOR.services_by_name
         add_health_and_reflection(server, [described[name].full_name for name in SERVICES])
         return server
