@@ -82,4 +82,4 @@ def processes_of(folder: Path) -> list[str]:
 def test_a_wait_that_is_in_vain_says_for_what(tmp_path: Path) -> None:
     empty = Stage(folder=tmp_path, records=30, roles=(), rng=Random(1))  # noqa: S311
     with pytest.raises(CheckFailedError, match="it did not come about that pigs fly"):
-        wait_until(empty, lambda _: False, what="pigs fly", seconds=0)
+        wait_until(empty, lambda _: False, what="pigs fly", still_seconds=0)

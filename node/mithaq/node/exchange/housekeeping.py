@@ -5,11 +5,11 @@ call it at any instant. The one rule: a missed deadline is an alarm, never a dec
 """
 
 from datetime import datetime
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from mithaq.certs.errors import TrustError
-from mithaq.ledger.entry import StreamRole
 from mithaq.node.exchange.alarms import ERASURE_OVERDUE, RECEIPT_OVERDUE, raise_alarm
 from mithaq.node.exchange.epochs import EPOCH, entitled_readers
 from mithaq.node.exchange.freeze import Head, sign_freeze_list
@@ -21,6 +21,30 @@ from mithaq.node.exchange.withdrawing import ASKED, ERASURE
 from mithaq.store.audit import root_at
 from mithaq.store.tables import LOG
 from mithaq.v1 import exchange_pb2
+
+_FIRST_WAITING: Final = (
+    sa.select(ACCEPTANCE)
+    .where(ACCEPTANCE.c.log_no == sa.bindparam("log"), ACCEPTANCE.c.size > sa.bindparam("opened"))
+    .order_by(ACCEPTANCE.c.size)
+    .limit(1)
+)
+_OPENED_SIZES: Final = (
+    sa.select(RECEIPT.c.log_no, RECEIPT.c.reader, sa.func.max(RECEIPT.c.size).label("size"))
+    .join(STREAM, STREAM.c.log_no == RECEIPT.c.log_no)
+    .where(STREAM.c.own.is_(True), RECEIPT.c.role == sa.bindparam("role"))
+    .group_by(RECEIPT.c.log_no, RECEIPT.c.reader)
+)
+_ACCEPTED_SIZES: Final = sa.select(STREAM.c.log_no, STREAM.c.accepted_size).where(
+    STREAM.c.own.is_(True)
+)
+_WITH_BODIES: Final = sa.select(OUT_BODY.c.log_no).distinct()
+# The newest epoch's secret stays in any case.
+_WITH_OLD_SECRETS: Final = (
+    sa.select(EPOCH.c.log_no)
+    .where(EPOCH.c.secret.is_not(None))
+    .group_by(EPOCH.c.log_no)
+    .having(sa.func.count() > 1)
+)
 
 
 def freeze_lists(
@@ -49,51 +73,76 @@ def freeze_lists(
 
 def check_receipts(connection: sa.Connection, home: Home, *, at: datetime) -> None:
     """Raise `receipt overdue` where a reader has not opened in time (PROTOCOL 5.5)."""
+    opened = opened_sizes(connection)
+    accepted = _accepted_sizes(connection)
     for stream in list_own(connection):
+        size = accepted[stream.log_no]
+        behind = {
+            member
+            for member in stream.key.audience
+            if opened.get((stream.log_no, member), 0) < size
+        }
+        if not behind:
+            continue
         standing = home.registry.agreement(stream.key.agreement_id)
         limit = standing.agreement.deadlines.delivery_receipt
-        for reader in entitled_readers(
-            home.registry,
-            audience=stream.key.audience,
-            role=stream.key.role,
-            status=standing.status,
-            at=at,
-        ):
-            opened_size = opened_by(connection, stream.log_no, reader.member)
+        for reader in _entitled(home, stream, at=at) & behind:
+            opened_size = opened.get((stream.log_no, reader), 0)
             waiting = connection.execute(
-                sa.select(ACCEPTANCE)
-                .where(ACCEPTANCE.c.log_no == stream.log_no, ACCEPTANCE.c.size > opened_size)
-                .order_by(ACCEPTANCE.c.size)
-                .limit(1)
+                _FIRST_WAITING, {"log": stream.log_no, "opened": opened_size}
             ).one_or_none()
             if waiting is not None and at - instant(waiting.at_ms) > limit:
-                raise_alarm(
-                    connection,
-                    home,
-                    RECEIPT_OVERDUE,
-                    subject=f"{stream.stream_id.hex()[:16]}/{waiting.size}/{reader.member}",
-                    evidence={
-                        "sender": home.member,
-                        "size": waiting.size,
-                        "root": root_at(connection, stream.log_no, waiting.size).hex(),
-                        "acceptance": waiting.cosignature.encode(),
-                        "opened_size": opened_size,
-                    },
-                    stream_id=stream.stream_id,
-                    accused=reader.member,
-                )
+                _accuse_overdue(connection, home, stream, waiting, reader, opened_size=opened_size)
 
 
-def opened_by(connection: sa.Connection, log_no: int, reader: str) -> int:
-    """Return up to which size a reader has signed that it opened a stream; 0 for none."""
-    size = connection.execute(
-        sa.select(sa.func.max(RECEIPT.c.size)).where(
-            RECEIPT.c.log_no == log_no,
-            RECEIPT.c.reader == reader,
-            RECEIPT.c.role == str(OPENED),
-        )
-    ).scalar()
-    return size or 0
+def _accuse_overdue(
+    connection: sa.Connection,
+    home: Home,
+    stream: OwnStream,
+    waiting: Any,  # noqa: ANN401 - a row of ACCEPTANCE
+    reader: str,
+    *,
+    opened_size: int,
+) -> None:
+    raise_alarm(
+        connection,
+        home,
+        RECEIPT_OVERDUE,
+        subject=f"{stream.stream_id.hex()[:16]}/{waiting.size}/{reader}",
+        evidence={
+            "sender": home.member,
+            "size": waiting.size,
+            "root": root_at(connection, stream.log_no, waiting.size).hex(),
+            "acceptance": waiting.cosignature.encode(),
+            "opened_size": opened_size,
+        },
+        stream_id=stream.stream_id,
+        accused=reader,
+    )
+
+
+def opened_sizes(connection: sa.Connection) -> dict[tuple[int, str], int]:
+    """Return up to which size each reader has signed that it opened each own stream."""
+    rows = connection.execute(_OPENED_SIZES, {"role": str(OPENED)})
+    return {(row.log_no, row.reader): row.size for row in rows}
+
+
+def _accepted_sizes(connection: sa.Connection) -> dict[int, int]:
+    rows = connection.execute(_ACCEPTED_SIZES)
+    return {row.log_no: row.accepted_size for row in rows}
+
+
+def _entitled(home: Home, stream: OwnStream, *, at: datetime) -> set[str]:
+    """Return the readers who may open a stream now."""
+    standing = home.registry.agreement(stream.key.agreement_id)
+    readers = entitled_readers(
+        home.registry,
+        audience=stream.key.audience,
+        role=stream.key.role,
+        status=standing.status,
+        at=at,
+    )
+    return {each.member for each in readers}
 
 
 def check_erasures(connection: sa.Connection, home: Home, *, at: datetime) -> None:
@@ -122,24 +171,36 @@ def check_erasures(connection: sa.Connection, home: Home, *, at: datetime) -> No
 
 def drop_delivered(connection: sa.Connection, home: Home, *, at: datetime) -> None:
     """Forget own bodies and epoch secrets that every entitled reader has opened (4.7)."""
+    kept = {*connection.scalars(_WITH_BODIES), *connection.scalars(_WITH_OLD_SECRETS)}
+    opened = opened_sizes(connection)
+    accepted = _accepted_sizes(connection)
     for stream in list_own(connection):
-        opened = _opened_by_all(connection, home, stream, at=at)
-        if not opened:
+        if stream.log_no not in kept:
             continue
-        connection.execute(
-            sa.delete(OUT_BODY).where(
-                OUT_BODY.c.log_no == stream.log_no, OUT_BODY.c.sequence < opened
+        try:
+            readers = _entitled(home, stream, at=at)
+        except TrustError:
+            continue
+        # With nobody left to wait for, what the hub has accepted needn't be kept.
+        sizes = [opened.get((stream.log_no, reader), 0) for reader in readers]
+        through = min([*sizes, accepted[stream.log_no]])
+        if through:
+            connection.execute(
+                sa.delete(OUT_BODY).where(
+                    OUT_BODY.c.log_no == stream.log_no, OUT_BODY.c.sequence < through
+                )
             )
-        )
-        _drop_secrets(connection, stream.log_no, opened)
+            _drop_secrets(connection, stream.log_no, through)
 
 
 def drop_opened_secrets(connection: sa.Connection) -> None:
     """Destroy received epoch secrets whose bodies are opened, once the next began (4.7)."""
+    old = set(connection.scalars(_WITH_OLD_SECRETS))
     for row in connection.execute(
         sa.select(STREAM.c.log_no, STREAM.c.opened_size).where(STREAM.c.own.is_(False))
     ).all():
-        _drop_secrets(connection, row.log_no, row.opened_size)
+        if row.log_no in old:
+            _drop_secrets(connection, row.log_no, row.opened_size)
 
 
 def _drop_secrets(connection: sa.Connection, log_no: int, through: int) -> None:
@@ -155,29 +216,6 @@ def _drop_secrets(connection: sa.Connection, log_no: int, through: int) -> None:
             .where(EPOCH.c.log_no == log_no, EPOCH.c.epoch < newest, EPOCH.c.secret.is_not(None))
             .values(secret=None)
         )
-
-
-def _opened_by_all(
-    connection: sa.Connection, home: Home, stream: OwnStream, *, at: datetime
-) -> int:
-    """Return up to which size every reader who may still open a stream has opened it."""
-    try:
-        standing = home.registry.agreement(stream.key.agreement_id)
-    except TrustError:
-        return 0
-    readers = entitled_readers(
-        home.registry,
-        audience=stream.key.audience,
-        role=StreamRole(stream.key.role),
-        status=standing.status,
-        at=at,
-    )
-    sizes = [opened_by(connection, stream.log_no, each.member) for each in readers]
-    accepted = connection.execute(
-        sa.select(STREAM.c.accepted_size).where(STREAM.c.log_no == stream.log_no)
-    ).scalar()
-    # With nobody left to wait for, what the hub has accepted needn't be kept.
-    return min([*sizes, accepted or 0])
 
 
 def backlog_entries(connection: sa.Connection) -> int:
