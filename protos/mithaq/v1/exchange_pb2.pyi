@@ -983,7 +983,7 @@ class Submission(_message.Message):
     entry: _builtins.bytes
     """Exact bytes of a SignedEntry."""
     enrolment: _builtins.bytes
-    """Exact bytes of an EnrolmentRequest."""
+    """Exact bytes of an EnrolmentRequest or a RenewalRequest."""
     def __init__(
         self,
         *,
@@ -1027,7 +1027,7 @@ Global___VerifiedSize: _TypeAlias = VerifiedSize  # noqa: Y015
 
 @_typing.final
 class EnrolmentDecision(_message.Message):
-    """An answer to a joining agency."""
+    """An answer to a joining agency, or to who asked for a certificate."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1036,7 +1036,7 @@ class EnrolmentDecision(_message.Message):
     CERTIFICATE_CHAIN_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     request_hash: _builtins.bytes
-    """SHA-256 of the EnrolmentRequest."""
+    """SHA-256 of the request."""
     approved: _builtins.bool
     certificate_chain: _builtins.str
     """PEM chain of the TLS certificate, when approved."""
@@ -1173,13 +1173,13 @@ Global___FetchRegistryResponse: _TypeAlias = FetchRegistryResponse  # noqa: Y015
 
 @_typing.final
 class RequestEnrolmentRequest(_message.Message):
-    """An agency asks to join."""
+    """An agency asks to join, or a member for its next certificate."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_FIELD_NUMBER: _builtins.int
     request: _builtins.bytes
-    """Exact bytes of an EnrolmentRequest."""
+    """Exact bytes of an EnrolmentRequest or a RenewalRequest."""
     def __init__(
         self,
         *,
