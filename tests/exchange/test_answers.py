@@ -203,6 +203,49 @@ def test_a_receipt_is_overdue_after_the_agreements_deadline(
     assert cairo.alarms() == ["receipt overdue"]
 
 
+def standing(desk: Desk) -> list[str]:
+    rows = desk.rows("SELECT subject FROM node_alarm WHERE lifted_at_ms IS NULL ORDER BY subject")
+    return [str(subject).split("/")[1] for (subject,) in rows]
+
+
+def test_a_reader_that_was_never_online_is_one_alarm_for_each_stream_however_long_it_stays_away(
+    cairo: Desk, federation: Federation
+) -> None:
+    deadline = cairo.home.registry.agreement("test-agreement").agreement.deadlines
+    batches = [issued(cairo) for _ in range(3)]
+    for hours, batch in zip((1, 2, 30), batches, strict=True):
+        accept(cairo, batch)
+        take(cairo, receipt(federation, batch))
+        cairo.clock.ahead = deadline.delivery_receipt + timedelta(hours=hours)
+        check_receipts(cairo)
+        check_receipts(cairo)
+        assert standing(cairo) == ["int-iom"]
+    assert cairo.alarms() == ["receipt overdue"]
+
+
+def test_an_overdue_receipt_that_arrives_lifts_its_alarm_and_the_next_raises_it_again(
+    cairo: Desk, federation: Federation
+) -> None:
+    deadline = cairo.home.registry.agreement("test-agreement").agreement.deadlines
+    first, second, third = issued(cairo), issued(cairo), issued(cairo)
+    accept(cairo, first)
+    accept(cairo, second)
+    cairo.clock.ahead = deadline.delivery_receipt + timedelta(seconds=5)
+    check_receipts(cairo)
+    assert standing(cairo) == ["int-iom", "tn-dgsn"]
+    take(cairo, receipt(federation, first))
+    check_receipts(cairo)
+    assert standing(cairo) == ["int-iom", "tn-dgsn"], "it owes the second still"
+    take(cairo, receipt(federation, second))
+    check_receipts(cairo)
+    assert standing(cairo) == ["int-iom"]
+    accept(cairo, third)
+    cairo.clock.ahead += deadline.delivery_receipt + timedelta(hours=1)
+    check_receipts(cairo)
+    assert standing(cairo) == ["int-iom", "tn-dgsn"]
+    assert cairo.number("SELECT count(*) FROM node_alarm") == 2
+
+
 def test_what_the_hub_has_not_accepted_is_no_readers_fault(cairo: Desk) -> None:
     issued(cairo)
     cairo.clock.ahead = timedelta(hours=1)
@@ -290,7 +333,9 @@ def test_a_stream_that_is_never_delivered_shows_in_the_freeze_list(
     assert tunis.alarms() == [], "it may still be on its way"
     tunis.clock.ahead = timedelta(seconds=150)
     tunis.home.database.write_sync(
-        lambda each: check_overdue_lists(each, tunis.home, since=now(), at=tunis.clock())
+        lambda each: check_overdue_lists(
+            each, tunis.home, since={"eg-moi": now()}, at=tunis.clock()
+        )
     )
     assert set(tunis.alarms()) == {"stale: sender or hub"}
 

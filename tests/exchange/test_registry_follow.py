@@ -184,3 +184,31 @@ def test_a_registrars_clock_that_runs_ahead_is_an_alarm_and_nothing_more(
     ahead = federation.checkpoint(at=now() + skew + timedelta(seconds=30))
     follow(cairo, said(federation, first=size, checkpoint=ahead))
     assert cairo.alarms() == ["clock skew"]
+
+
+def test_a_registrars_clock_that_lags_is_an_alarm_once_it_signs_while_we_follow(
+    cairo: Desk, federation: Federation
+) -> None:
+    cairo.clock.ahead = cairo.home.registry.policy.clock_skew_limit + timedelta(seconds=30)
+    size = federation.registry.size
+    first = said(federation, first=size, checkpoint=federation.checkpoint())
+    follow(cairo, first)
+    assert cairo.alarms() == [], "what was signed before we came may only be old"
+    later = now() + timedelta(seconds=2)
+    second = said(federation, first=size, checkpoint=federation.checkpoint(at=later))
+    follow(cairo, first, second)
+    assert cairo.alarms() == ["clock skew"]
+    # Never acted on: the registry's time is what the registrar signed.
+    assert cairo.home.registry.time == later.replace(microsecond=0)
+
+
+def test_clocks_within_the_limit_are_no_alarm(cairo: Desk, federation: Federation) -> None:
+    cairo.clock.ahead = cairo.home.registry.policy.clock_skew_limit - timedelta(seconds=30)
+    size = federation.registry.size
+    later = now() + timedelta(seconds=2)
+    follow(
+        cairo,
+        said(federation, first=size),
+        said(federation, first=size, checkpoint=federation.checkpoint(at=later)),
+    )
+    assert cairo.alarms() == []

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -237,3 +238,16 @@ async def test_views_of_other_readers_are_compared(
         await cairo.issue()
         await tunis.until_counted("node_receipt", "reader = 'int-iom'")
         await iom.until_counted("node_receipt", "reader = 'tn-dgsn'")
+
+
+async def test_a_hub_whose_clock_lags_behind_ours_is_an_alarm_and_nothing_more(
+    stack: AsyncExitStack, federation: Federation, config: HubConfig, tmp_path: Path
+) -> None:
+    cairo = node(stack, federation, "eg-moi", tmp_path)
+    async with running(federation, config) as hub:
+        cairo.clock.ahead = cairo.home.registry.policy.clock_skew_limit + timedelta(seconds=30)
+        async with cairo.connected(hub):
+            await cairo.issue()
+            await accepted(cairo)
+            await cairo.until_counted("node_alarm", "name = 'clock skew'")
+        assert await cairo.count("node_alarm") == 1

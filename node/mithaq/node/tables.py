@@ -351,6 +351,8 @@ class AlarmRow(SQLModel, table=True):
     subject: str = Field(sa_column=_text())
     at_ms: int = Field(sa_column=_number())
     evidence: str = Field(sa_column=_text())
+    # When what was missing had come; null while the alarm stands.
+    lifted_at_ms: int | None = Field(default=None, sa_column=_number(nullable=True))
 
 
 class MatchRow(SQLModel, table=True):

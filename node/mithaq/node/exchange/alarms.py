@@ -6,7 +6,8 @@ or anything of a person.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
@@ -50,15 +51,15 @@ def raise_alarm(
     accused: str = "",
     explanation: str = "",
 ) -> bool:
-    """Raise an alarm unless this one was raised before; return whether it is new.
+    """Raise an alarm unless it stands already; return whether it is new.
 
     The file is written before the row: a row always has its file.
     """
     subject = subject[:SUBJECT_LENGTH_MAX]
     seen = connection.execute(
-        sa.select(ALARM.c.alarm_no).where(ALARM.c.name == name, ALARM.c.subject == subject)
-    ).scalar()
-    if seen is not None:
+        sa.select(ALARM).where(ALARM.c.name == name, ALARM.c.subject == subject)
+    ).one_or_none()
+    if seen is not None and seen.lifted_at_ms is None:
         return False
     at = home.clock()
     messages = {key: each for key, each in evidence.items() if isinstance(each, bytes) and each}
@@ -77,14 +78,36 @@ def raise_alarm(
         kept_by=home.member,
         registry_size=home.registry.size,
     ).write(home.evidence)
-    connection.execute(
-        sa.insert(ALARM),
-        {"name": name, "subject": subject, "at_ms": milliseconds(at), "evidence": file_name},
-    )
+    row = {"at_ms": milliseconds(at), "evidence": file_name, "lifted_at_ms": None}
+    if seen is None:
+        connection.execute(sa.insert(ALARM), {"name": name, "subject": subject, **row})
+    else:
+        connection.execute(sa.update(ALARM).where(ALARM.c.alarm_no == seen.alarm_no).values(row))
     entry = AuditEntry(at, "node", "system", Operation.ALARM, outcome=_token(name), subject=subject)
     home.audit.append(connection, [entry])
     logger().warning(RAISED, name=_token(name), subject=subject, evidence=file_name)
     return True
+
+
+def lift_settled(
+    connection: sa.Connection, name: str, *, standing: Collection[str], at: datetime
+) -> None:
+    """Lift the alarms of a name that stand for what is settled: all but those of `standing`.
+
+    Its row and its file stay; should it come again, it is raised again.
+    """
+    raised = connection.execute(
+        sa.select(ALARM.c.alarm_no, ALARM.c.subject).where(
+            ALARM.c.name == name, ALARM.c.lifted_at_ms.is_(None)
+        )
+    ).all()
+    settled = [row.alarm_no for row in raised if row.subject not in standing]
+    if settled:
+        connection.execute(
+            sa.update(ALARM)
+            .where(ALARM.c.alarm_no.in_(settled))
+            .values(lifted_at_ms=milliseconds(at))
+        )
 
 
 def _token(name: str) -> str:

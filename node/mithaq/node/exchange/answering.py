@@ -5,7 +5,7 @@ from a form. The one rule: an answer goes to one peer and to nobody else.
 """
 
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -27,6 +27,7 @@ from mithaq.node.exchange.errors import (
 from mithaq.node.exchange.home import milliseconds, seconds
 from mithaq.node.exchange.issuing import Outcome
 from mithaq.node.exchange.out_stream import OwnStream
+from mithaq.node.exchange.routing import RecipientDecision
 from mithaq.node.exchange.stored import item_id, new_row, new_seed
 from mithaq.node.exchange.transaction import Finished, Transaction
 from mithaq.node.records.model import ParsedRecord, RecordKind
@@ -50,7 +51,9 @@ def answer(tx: Transaction, item: AnswerItem) -> Outcome:
 
     """
     record = item.record
-    stream, status, agreement = entitled_to_answer(tx, item.agreement_id, item.peer, record)
+    stream, status, agreement, decision = entitled_to_answer(
+        tx, item.agreement_id, item.peer, record
+    )
     expires_at = expiry(agreement, sender=tx.home.member, peer=item.peer, at=tx.at)
     record_no, seed = tx.new_record_no(), new_seed(tx.home.random)
     tx.keep(_row(tx, item, record_no, seed, expires_at), record)
@@ -66,14 +69,23 @@ def answer(tx: Transaction, item: AnswerItem) -> Outcome:
         posted = finished.posted[stream.log_no]
         sequence = next((each.sequence for each in posted.placed if each.record_no == record_no), 0)
         place = Disclosure(stream.stream_id, sequence, item.agreement_id, (item.peer,))
-        return ActResult(record.alert_id, record.version, (place,))
+        return ActResult(record.alert_id, record.version, (place,), (decision,))
 
     return told
 
 
+class Entitled(NamedTuple):
+    """A peer's return stream, the agreement that lets an answer through, and its decision."""
+
+    stream: OwnStream
+    status: AgreementStatus
+    agreement: Agreement
+    decision: RecipientDecision
+
+
 def entitled_to_answer(
     tx: Transaction, agreement_id: str, peer: str, record: ParsedRecord
-) -> tuple[OwnStream, AgreementStatus, Agreement]:
+) -> Entitled:
     """Return the return stream to a peer, if it may have this answer now.
 
     Raises as `answer` does.
@@ -105,7 +117,10 @@ def entitled_to_answer(
     )
     if not decision.allowed:
         raise DeniedByAgreementError(f"{peer}: {decision.reason}")
-    return stream, standing.status, agreement
+    said = RecipientDecision(
+        peer, decision.allowed, str(decision.reason), decision.clause_ids, agreement_id
+    )
+    return Entitled(stream, standing.status, agreement, said)
 
 
 def code_of(record: ParsedRecord) -> str:

@@ -35,12 +35,15 @@ from mithaq.store.audit_entry import (
 _OPERATIONS: Final = {
     IssueItem: Operation.ISSUE,
     UpdateItem: Operation.ALTER,
-    WithdrawItem: Operation.ERASE,
+    # What it erases is its readers' to log, and ours when the record's key is destroyed.
+    WithdrawItem: Operation.ALTER,
     AnswerItem: Operation.DISCLOSE,
     CatchUpItem: Operation.DISCLOSE,
     ResendItem: Operation.DISCLOSE,
 }
 
+# As many as an entry's form takes; streams name each record's own.
+COUNTERPARTS_MAX: Final = 64
 _DECISIONS_CACHED_MAX: Final = 4096
 
 
@@ -51,6 +54,7 @@ class _Kind(NamedTuple):
     operation: Operation
     outcome: str
     agreement_id: str
+    counterparts: tuple[str, ...] = ()
 
 
 def audit_entries(
@@ -75,7 +79,9 @@ def _told(act: Act, answer: ActResult | Exception) -> tuple[_Kind, list[RecordRe
         return _Kind(act.actor, operation, code, ""), [_named(act)]
     agreements = {each.agreement_id for each in answer.disclosures}
     agreement_id = agreements.pop() if len(agreements) == 1 else ""
-    return _Kind(act.actor, operation, DONE, agreement_id), list(_records(act, answer))
+    recipients = sorted({each for one in answer.disclosures for each in one.recipients})
+    kind = _Kind(act.actor, operation, DONE, agreement_id, tuple(recipients[:COUNTERPARTS_MAX]))
+    return kind, list(_records(act, answer))
 
 
 def _named(act: Act) -> RecordRef:
@@ -144,6 +150,7 @@ def _entry(tx: Transaction, kind: _Kind, records: Sequence[RecordRef]) -> AuditE
         agreement_version=version,
         agreement_hash=digest,
         registry_size=registry.size,
+        counterparts=kind.counterparts,
         records=tuple(records),
         result_count=len(records),
     )

@@ -10,7 +10,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from mithaq.certs.errors import TrustError
-from mithaq.node.exchange.alarms import ERASURE_OVERDUE, RECEIPT_OVERDUE, raise_alarm
+from mithaq.node.exchange.alarms import (
+    ERASURE_OVERDUE,
+    RECEIPT_OVERDUE,
+    lift_settled,
+    raise_alarm,
+)
 from mithaq.node.exchange.epochs import EPOCH, entitled_readers
 from mithaq.node.exchange.freeze import Head, sign_freeze_list
 from mithaq.node.exchange.home import Home, instant, milliseconds
@@ -72,7 +77,12 @@ def freeze_lists(
 
 
 def check_receipts(connection: sa.Connection, home: Home, *, at: datetime) -> None:
-    """Raise `receipt overdue` where a reader has not opened in time (PROTOCOL 5.5)."""
+    """Raise `receipt overdue` where a reader has not opened in time (PROTOCOL 5.5).
+
+    Once for each stream and reader, however much it owes; lifted when it owes nothing that
+    is overdue. One that was never online since it was enrolled owes from the first day.
+    """
+    overdue: set[str] = set()
     opened = opened_sizes(connection)
     accepted = _accepted_sizes(connection)
     for stream in list_own(connection):
@@ -92,7 +102,13 @@ def check_receipts(connection: sa.Connection, home: Home, *, at: datetime) -> No
                 _FIRST_WAITING, {"log": stream.log_no, "opened": opened_size}
             ).one_or_none()
             if waiting is not None and at - instant(waiting.at_ms) > limit:
+                overdue.add(_overdue_subject(stream, reader))
                 _accuse_overdue(connection, home, stream, waiting, reader, opened_size=opened_size)
+    lift_settled(connection, RECEIPT_OVERDUE, standing=overdue, at=at)
+
+
+def _overdue_subject(stream: OwnStream, reader: str) -> str:
+    return f"{stream.stream_id.hex()[:16]}/{reader}"
 
 
 def _accuse_overdue(
@@ -108,7 +124,7 @@ def _accuse_overdue(
         connection,
         home,
         RECEIPT_OVERDUE,
-        subject=f"{stream.stream_id.hex()[:16]}/{waiting.size}/{reader}",
+        subject=_overdue_subject(stream, reader),
         evidence={
             "sender": home.member,
             "size": waiting.size,

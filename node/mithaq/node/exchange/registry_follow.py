@@ -72,6 +72,7 @@ class RegistryFollow:
     async def _take(self, first_index: int, leaves: Sequence[bytes], checkpoint: bytes) -> None:
         size = self.home.registry.size
         fresh = list(leaves[max(size - first_index, 0) :])
+        time, live = self.home.registry.time, self.current.is_set()
         try:
             await self.home.database.write(
                 lambda each: self.home.trust.extend(each, fresh, checkpoint)
@@ -83,16 +84,23 @@ class RegistryFollow:
         except TrustError as fault:
             await self._accuse(fault, checkpoint)
             raise
-        await self._check_clock(checkpoint)
+        just_signed = live and self.home.registry.time != time
+        await self._check_clock(checkpoint, just_signed=just_signed)
         if fresh:
             logger().info(GROWN, size=self.home.registry.size)
             await self.settle()
         self.current.set()
 
-    async def _check_clock(self, checkpoint: bytes) -> None:
-        """Raise `clock skew` where our clock and the registrar's lie apart (PROTOCOL 5.8)."""
+    async def _check_clock(self, checkpoint: bytes, *, just_signed: bool) -> None:
+        """Raise `clock skew` where our clock and the registrar's lie apart (PROTOCOL 5.8).
+
+        Behind us it may only be old: it counts if it came while we followed, and is new.
+        """
         registry, now = self.home.registry, self.home.clock()
-        if registry.time is None or registry.time - now <= registry.policy.clock_skew_limit:
+        limit = registry.policy.clock_skew_limit
+        if registry.time is None:
+            return
+        if registry.time - now <= limit and not (just_signed and now - registry.time > limit):
             return
         evidence: Evidence = {"checkpoint": checkpoint, "own_clock": now.isoformat()}
         await self.home.database.write(

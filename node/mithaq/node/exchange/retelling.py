@@ -161,7 +161,7 @@ def resend(tx: Transaction, item: ResendItem) -> Outcome:
         except ErasedError:
             continue
         record = parse_record(content.record)
-        stream, status, agreement = entitled_to_answer(tx, item.agreement_id, peer, record)
+        stream, status, agreement, _ = entitled_to_answer(tx, item.agreement_id, peer, record)
         terms = PutTerms(
             category=row.category,
             priority=Priority.ROUTINE,

@@ -16,7 +16,12 @@ from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.keytypes import KeyType
 from mithaq.ledger.names import HUB
 from mithaq.ledger.proof import consistency_proof
-from mithaq.node.exchange.alarms import AUDIT_SHORTER, WITNESS_CONFLICT, raise_alarm
+from mithaq.node.exchange.alarms import (
+    AUDIT_SHORTER,
+    CLOCK_SKEW,
+    WITNESS_CONFLICT,
+    raise_alarm,
+)
 from mithaq.node.exchange.home import Home, milliseconds
 from mithaq.node.tables import WitnessedRow
 from mithaq.service.logging import declare, logger
@@ -152,6 +157,7 @@ class WitnessClient:
             logger().warning(REFUSED, code=fault.code)
             return
         self.known_size = checkpoint.size
+        self._check_clock(connection, request.checkpoint, cosignature)
         row = {
             "size": checkpoint.size,
             "at_ms": milliseconds(cosignature.at),
@@ -165,3 +171,24 @@ class WitnessClient:
         ).rowcount
         if not changed:
             connection.execute(sa.insert(WITNESSED), {"origin": origin, "witness": HUB, **row})
+
+    def _check_clock(
+        self, connection: sa.Connection, checkpoint: bytes, cosignature: Cosignature
+    ) -> None:
+        """Raise `clock skew` where our clock and the hub's lie apart, whichever is ahead (5.8).
+
+        What was shown was signed a moment ago, and cosigned after it.
+        """
+        home = self.home
+        if abs(cosignature.at - home.clock()) > home.registry.policy.clock_skew_limit:
+            raise_alarm(
+                connection,
+                home,
+                CLOCK_SKEW,
+                subject=cosignature.name,
+                evidence={
+                    "checkpoint": checkpoint,
+                    "cosignature": cosignature.line(),
+                    "own_clock": home.clock().isoformat(),
+                },
+            )

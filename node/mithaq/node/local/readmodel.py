@@ -129,7 +129,8 @@ def _readers(connection: sa.Connection) -> Iterator[local_pb2.ReaderRow]:
 
 
 def _alarms(connection: sa.Connection) -> Iterator[local_pb2.AlarmRow]:
-    rows = connection.execute(sa.select(ALARM).order_by(ALARM.c.alarm_no.desc()).limit(ALARMS_MAX))
+    standing = sa.select(ALARM).where(ALARM.c.lifted_at_ms.is_(None))
+    rows = connection.execute(standing.order_by(ALARM.c.at_ms.desc()).limit(ALARMS_MAX))
     for row in rows:
         yield local_pb2.AlarmRow(
             name=row.name, at_ms=row.at_ms, subject=row.subject, evidence=row.evidence

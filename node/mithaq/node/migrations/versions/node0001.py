@@ -262,6 +262,7 @@ def _create_witnesses() -> None:
         text("subject"),
         number("at_ms"),
         text("evidence"),
+        number("lifted_at_ms", nullable=True),
     )
     op.create_index("node_alarm_subject", "node_alarm", ["name", "subject"], unique=True)
 
