@@ -15,11 +15,16 @@ from mithaq.node.exchange.errors import (
     ProofRefusedError,
     ReceiptConflictError,
 )
-from mithaq.node.exchange.freeze import Head, sign_freeze_list
+from mithaq.node.exchange.freeze import OVERDUE_AFTER, Head, sign_freeze_list
 from mithaq.node.exchange.out_stream import Batch
 from mithaq.node.exchange.receipts import HELD, OPENED, ReceiptSigners, sign_receipt, to_message
 from mithaq.node.exchange.refusals import Refusal, sign_refusals
-from mithaq.node.exchange.views import check_overdue_lists, compare_views, take_freeze_list
+from mithaq.node.exchange.views import (
+    check_overdue_lists,
+    compare_views,
+    expected_senders,
+    take_freeze_list,
+)
 from mithaq.v1 import exchange_pb2
 from tests.exchange.nodes import OFFICER
 from tests.exchange.relay import Desk, accept
@@ -338,6 +343,22 @@ def test_a_stream_that_is_never_delivered_shows_in_the_freeze_list(
         )
     )
     assert set(tunis.alarms()) == {"stale: sender or hub"}
+
+
+def test_a_sender_is_silent_once_its_first_list_is_overdue(cairo: Desk, tunis: Desk) -> None:
+    delivered(cairo, tunis)
+    since = {"eg-moi": now()}
+    for late, alarms in ((-1, set[str]()), (1, {"stale: sender or hub"})):
+        at = since["eg-moi"] + OVERDUE_AFTER + timedelta(seconds=late)
+        check = partial(check_overdue_lists, home=tunis.home, since=since, at=at)
+        tunis.home.database.write_sync(check)
+        assert set(tunis.alarms()) == alarms
+
+
+def test_who_has_no_stream_to_this_node_owes_it_no_list(cairo: Desk, tunis: Desk) -> None:
+    assert tunis.home.database.read_sync(expected_senders) == set()
+    delivered(cairo, tunis)
+    assert tunis.home.database.read_sync(expected_senders) == {"eg-moi"}
 
 
 def test_another_root_in_a_freeze_list_is_a_fork(

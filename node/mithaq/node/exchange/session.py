@@ -8,6 +8,7 @@ node works without one; outbox and searches don't wait for the hub.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, cast
 
 import grpc
@@ -33,7 +34,7 @@ from mithaq.node.exchange.reception import destroy_spent, due_announcement
 from mithaq.node.exchange.registry_follow import FollowCall, RegistryFollow
 from mithaq.node.exchange.retelling import next_retold
 from mithaq.node.exchange.subscriber import SubscribeCall, Subscriber
-from mithaq.node.exchange.views import check_overdue_lists, is_caught_up
+from mithaq.node.exchange.views import check_overdue_lists, expected_senders, is_caught_up
 from mithaq.node.exchange.witness_client import WitnessClient
 from mithaq.node.sealing.errors import SealingError
 from mithaq.service.errors import RemoteError, from_rpc_error
@@ -195,9 +196,12 @@ class Session:
             await asyncio.sleep(WITNESS_INTERVAL_S)
 
     async def _send_freeze_lists(self) -> None:
-        since = self.home.clock()
+        # From when on each sender is expected to be heard.
+        since: dict[str, datetime] = {}
         while True:
             at = self.home.clock()
+            for sender in await self.home.database.read(expected_senders):
+                since.setdefault(sender, at)
             lists = await self.home.database.read(
                 lambda each: housekeeping.freeze_lists(each, self.home, at=at)  # noqa: B023
             )

@@ -5,6 +5,7 @@ freeze list with another root or with more than ever came, accuses somebody. The
 nothing is compared before its signature has verified under the registry's keys.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -23,12 +24,14 @@ from mithaq.node.exchange.judge import member_of
 from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.exchange.receipts import Receipt, verify_receipt
 from mithaq.node.tables import FreezeRow
-from mithaq.store import log_store
 from mithaq.store.audit import root_at
-from mithaq.store.tables import table_of
+from mithaq.store.tables import LOG, table_of
 from mithaq.v1 import exchange_pb2
 
 FREEZE: Final = table_of(FreezeRow)
+_HELD: Final = sa.select(LOG.c.log_no, LOG.c.origin, LOG.c.size, LOG.c.root).where(
+    LOG.c.origin == sa.bindparam("origin")
+)
 _REFUSED = (LedgerError, ExchangeError, TrustError)
 # A list names what the hub has accepted; so long may it take to arrive here.
 DELIVERY_GRACE: Final = timedelta(seconds=120)
@@ -40,38 +43,39 @@ def compare_views(
     """Compare other readers' receipts with the roots that are held here; keep those that agree."""
     faults: list[Exception] = []
     agreeing: list[tuple[int, Receipt]] = []
-    roots = _Roots(connection, home.federation)
+    held = _HeldLogs(connection, home.federation)
     for message in views.receipts:
-        held = None if message.reader == home.member else roots.held(message)
-        if held is None:
+        log = None if message.reader == home.member else held.log(message.stream_id)
+        if log is None or message.size > log.size:
             # What is not held here yet can't be compared; it comes again in a minute.
             continue
         try:
             receipt = verify_receipt(
                 message,
                 federation=home.federation,
-                origin=held.origin,
+                origin=log.origin,
                 member=member_of(home.registry, message.reader),
             )
         except _REFUSED as fault:
             faults.append(fault)
             continue
-        if receipt.root == held.root:
-            agreeing.append((held.log_no, receipt))
+        if receipt.root == held.root(log, receipt.size):
+            agreeing.append((log.log_no, receipt))
         else:
             accuse_receipt(connection, home, receipt, message=message)
     save_receipts(connection, agreeing)
     return faults
 
 
-class _HeldRoot(NamedTuple):
-    origin: str
+class _HeldLog(NamedTuple):
     log_no: int
+    origin: str
+    size: int
     root: bytes
 
 
-class _Roots:
-    """The roots held here that receipts speak of, each read once.
+class _HeldLogs:
+    """The streams held here that receipts and lists speak of, each row and root read once.
 
     In an audience of n, n readers sign for the same few sizes, and all see all of it.
     """
@@ -79,26 +83,25 @@ class _Roots:
     def __init__(self, connection: sa.Connection, federation: str) -> None:
         self._connection = connection
         self._federation = federation
-        self._sizes: dict[bytes, tuple[str, int | None, int]] = {}
+        self._logs: dict[bytes, _HeldLog | None] = {}
         self._roots: dict[tuple[int, int], bytes] = {}
 
-    def held(self, message: exchange_pb2.Receipt) -> _HeldRoot | None:
-        """Return the root at a receipt's size, or None where the stream is not held so far."""
-        origin, log, size = self._size(message.stream_id)
-        if log is None or message.size > size:
-            return None
-        key = log, message.size
-        if key not in self._roots:
-            self._roots[key] = root_at(self._connection, log, message.size)
-        return _HeldRoot(origin, log, self._roots[key])
-
-    def _size(self, stream_id: bytes) -> tuple[str, int | None, int]:
-        if stream_id not in self._sizes:
+    def log(self, stream_id: bytes) -> _HeldLog | None:
+        """Return a stream's log, or None where none is held."""
+        if stream_id not in self._logs:
             origin = stream_origin(self._federation, stream_id)
-            log = log_store.find_log(self._connection, origin)
-            size = 0 if log is None else log_store.head(self._connection, log).size
-            self._sizes[stream_id] = origin, log, size
-        return self._sizes[stream_id]
+            row = self._connection.execute(_HELD, {"origin": origin}).one_or_none()
+            self._logs[stream_id] = None if row is None else _HeldLog(*row)
+        return self._logs[stream_id]
+
+    def root(self, log: _HeldLog, size: int) -> bytes:
+        """Return the root that a log had at a size that it has reached."""
+        if size == log.size:
+            return log.root
+        key = log.log_no, size
+        if key not in self._roots:
+            self._roots[key] = root_at(self._connection, log.log_no, size)
+        return self._roots[key]
 
 
 def take_freeze_list(
@@ -123,8 +126,12 @@ def take_freeze_list(
     ).scalar()
     if last is not None and last >= seconds(freeze_list.at):
         return
+    held = _HeldLogs(connection, home.federation)
     for head in freeze_list.heads:
-        _compare_head(connection, home, freeze_list, head, at=at)
+        alarm = _compare_head(held, freeze_list, head, at=at)
+        if alarm is not None:
+            subject = f"{head.stream_id.hex()[:16]}/{head.size}"
+            _accuse(connection, home, alarm, freeze_list, subject=subject)
     row = {"at": seconds(freeze_list.at), "message": freeze_list.message_bytes}
     if last is None:
         connection.execute(sa.insert(FREEZE), {"sender": freeze_list.sender, **row})
@@ -135,39 +142,45 @@ def take_freeze_list(
 
 
 def _compare_head(
-    connection: sa.Connection, home: Home, freeze_list: FreezeList, head: Head, *, at: datetime
-) -> None:
-    subject = f"{head.stream_id.hex()[:16]}/{head.size}"
-    log = log_store.find_log(connection, stream_origin(home.federation, head.stream_id))
-    held = 0 if log is None else log_store.head(connection, log).size
-    if log is not None and head.size <= held:
-        if root_at(connection, log, head.size) != head.root:
-            _accuse(connection, home, FORK, freeze_list, subject=subject)
-    elif at - freeze_list.at > DELIVERY_GRACE:
-        _accuse(connection, home, STALE, freeze_list, subject=subject)
+    held: _HeldLogs, freeze_list: FreezeList, head: Head, *, at: datetime
+) -> str | None:
+    """Return the alarm that a head of a list gives cause for, or None."""
+    log = held.log(head.stream_id)
+    if log is not None and head.size <= log.size:
+        return None if held.root(log, head.size) == head.root else FORK
+    return STALE if at - freeze_list.at > DELIVERY_GRACE else None
+
+
+def expected_senders(connection: sa.Connection) -> set[str]:
+    """Return those who have a stream to this node, or have sent a list."""
+    streams = sa.select(STREAM.c.sender).where(STREAM.c.own.is_(False))
+    return {
+        *connection.scalars(streams.distinct()),
+        *connection.scalars(sa.select(FREEZE.c.sender)),
+    }
 
 
 def check_overdue_lists(
-    connection: sa.Connection, home: Home, *, since: datetime, at: datetime
+    connection: sa.Connection, home: Home, *, since: Mapping[str, datetime], at: datetime
 ) -> None:
     """Raise `stale: sender or hub` for every sender whose newest list is missing or too old.
 
-    What an older list named and never came shows here as well. `since` is when this node
-    was connected: one that was cut off itself is told nothing by that.
+    What an older list named and never came shows here as well. `since` says from when on
+    each sender is expected to be heard, and names no other: not before this node was
+    connected, for one that was cut off itself is told nothing by silence, and not before
+    the sender's first stream was seen.
     """
     newest = {row.sender: row for row in connection.execute(sa.select(FREEZE))}
-    senders = set(
-        connection.scalars(sa.select(STREAM.c.sender).where(STREAM.c.own.is_(False)).distinct())
-    )
-    for sender in sorted(senders | newest.keys()):
+    held = _HeldLogs(connection, home.federation)
+    for sender, expected_at in sorted(since.items()):
         row = newest.get(sender)
         if row is None:
-            if at - since > OVERDUE_AFTER:
-                _accuse_silent(connection, home, sender, since=since, at=at)
+            if at - expected_at > OVERDUE_AFTER:
+                _accuse_silent(connection, home, sender, since=expected_at, at=at)
             continue
         freeze_list = exchange_pb2.FreezeList.FromString(row.message)
         listed_at = instant(row.at * 1000)
-        if at - max(listed_at, since) > OVERDUE_AFTER:
+        if at - max(listed_at, expected_at) > OVERDUE_AFTER:
             raise_alarm(
                 connection,
                 home,
@@ -176,7 +189,7 @@ def check_overdue_lists(
                 evidence={"freeze_list": row.message, "checked_at_ms": milliseconds(at)},
             )
         elif at - listed_at > DELIVERY_GRACE:
-            _check_delivered(connection, home, freeze_list, row.message)
+            _check_delivered(connection, home, held, freeze_list, row.message)
 
 
 def _accuse_silent(
@@ -203,11 +216,15 @@ def is_caught_up(connection: sa.Connection) -> bool:
 
 
 def _check_delivered(
-    connection: sa.Connection, home: Home, message: exchange_pb2.FreezeList, raw: bytes
+    connection: sa.Connection,
+    home: Home,
+    held: _HeldLogs,
+    message: exchange_pb2.FreezeList,
+    raw: bytes,
 ) -> None:
     for head in message.streams:
-        log = log_store.find_log(connection, stream_origin(home.federation, head.stream_id))
-        if log is None or log_store.head(connection, log).size < head.size:
+        log = held.log(head.stream_id)
+        if log is None or log.size < head.size:
             raise_alarm(
                 connection,
                 home,
