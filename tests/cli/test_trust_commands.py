@@ -269,7 +269,9 @@ async def test_one_certificate_is_revoked_by_its_first_letters(desk: Desk) -> No
     (mark,) = (each["fingerprint"] for each in rows if each["purpose"] == "certificate")
     assert await desk.sign("cairo", "revoke-key", mark[:15]) == "MQ-REQUEST-KEY"
     assert await desk.sign("cairo", "revoke-key", "0" * 64) == "MQ-TRUST-CONFLICT"
-    await desk.sign("cairo", "revoke-key", mark[:16])
+    entered = await desk.sign("cairo", "revoke-key", mark[:16])
+    # Who was cut by it is not waited for.
+    assert entered["awaited"] == ["tn-dgsn"]
     rows = (await desk.call("keys", "eg-moi", *desk.profile))["keys"]
     assert "certificate" not in {each["purpose"] for each in rows}
     assert await desk.state_of("eg-moi") == "active"

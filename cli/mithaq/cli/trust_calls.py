@@ -200,9 +200,10 @@ def narrow(
     body = draw_up(act, federation=listed(stub).federation, at=now())
     request = trust_pb2.EnterRequest(signed_entry=sign_entry(body, [signer]).to_bytes())
     last = trust_pb2.EnterResponse()
-    for last in stub.Enter(request, timeout=WATCH_SECONDS):
-        if not as_json:
-            note(f"enforced by {', '.join(last.enforced_by) or 'nobody yet'}")
+    for report in stub.Enter(request, timeout=WATCH_SECONDS):
+        if not as_json and report != last:
+            note(f"enforced by {', '.join(report.enforced_by) or 'nobody yet'}")
+        last = report
     row = {
         "registry_size": last.registry_size,
         "enforced_by": list(last.enforced_by),

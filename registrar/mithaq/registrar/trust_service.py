@@ -161,7 +161,12 @@ class TrustService(trust_pb2_grpc.TrustServiceServicer):
         registry = self._office.log.registry
         asked = [
             *([HUB] if registry.has_hub else []),
-            *(each.id for each in registry.members() if each.state is MemberState.ACTIVE),
+            # Whoever has no certificate left is cut already, and could not tell.
+            *(
+                each.id
+                for each in registry.members()
+                if each.state is MemberState.ACTIVE and each.tls_fingerprints
+            ),
         ]
         enforced = [each for each in asked if self._office.verified.get(each, 0) >= size]
         awaited = [each for each in asked if each not in enforced]
