@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 import mithaq.node
 from mithaq.ledger.entry import WithdrawReason
+from mithaq.node.config import NodeIntervals
 from mithaq.node.exchange.acts import ActResult, IssueItem, UpdateItem, WithdrawItem
 from mithaq.node.exchange.home import Actor, Home
 from mithaq.node.exchange.receipts import ReceiptSigners
@@ -64,6 +65,7 @@ class Node:
     folder: Path
     url: str = ""
     clock: Clock = field(default_factory=Clock)
+    intervals: NodeIntervals = field(default_factory=NodeIntervals)
     storage: bytes = field(default_factory=lambda: os.urandom(32))
     home: Home = field(init=False)
     session: Session = field(init=False)
@@ -128,6 +130,7 @@ class Node:
             self.home,
             lambda: open_channel(address(), channel_credentials(tls)),
             chance=lambda: 0.5,
+            intervals=self.intervals,
         )
         self.running = asyncio.create_task(self.session.run())
         try:

@@ -8,8 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from mithaq.hub.config import HubConfig
+from mithaq.node.config import NodeIntervals
 from mithaq.node.exchange import outbox
 from mithaq.node.exchange.acts import IssueItem
 from mithaq.node.exchange.errors import HeadsUnknownError, SigningHaltedError
@@ -251,3 +253,36 @@ async def test_a_hub_whose_clock_lags_behind_ours_is_an_alarm_and_nothing_more(
             await accepted(cairo)
             await cairo.until_counted("node_alarm", "name = 'clock skew'")
         assert await cairo.count("node_alarm") == 1
+
+
+async def test_freeze_lists_come_as_often_as_the_settings_say(
+    stack: AsyncExitStack, federation: Federation, config: HubConfig, tmp_path: Path
+) -> None:
+    cairo = node(stack, federation, "eg-moi", tmp_path)
+    cairo.intervals = NodeIntervals(freeze_s=0.1)
+    tunis = node(stack, federation, "tn-dgsn", tmp_path)
+    async with running(federation, config) as hub, cairo.connected(hub), tunis.connected(hub):
+        await tunis.until_counted("node_freeze", "sender = 'eg-moi'")
+        ((first,),) = await tunis.query("SELECT at FROM node_freeze WHERE sender = 'eg-moi'")
+        await tunis.until_counted("node_freeze", f"sender = 'eg-moi' AND at > {first}")
+
+
+async def test_upkeep_runs_as_often_as_the_settings_say(
+    stack: AsyncExitStack, federation: Federation, config: HubConfig, tmp_path: Path
+) -> None:
+    cairo = node(stack, federation, "eg-moi", tmp_path)
+    cairo.intervals = NodeIntervals(upkeep_s=0.1)
+    async with running(federation, config) as hub, cairo.connected(hub):
+        await cairo.issue()
+        await accepted(cairo)
+        limit = cairo.home.registry.agreement("test-agreement").agreement.deadlines
+        cairo.clock.ahead = limit.delivery_receipt + timedelta(seconds=5)
+        # Both readers are away.
+        await cairo.until_counted("node_alarm", "name = 'receipt overdue'", count=2)
+
+
+@pytest.mark.parametrize("interval", ["freeze_s", "upkeep_s"])
+def test_no_interval_is_longer_than_the_protocol_lets_it_be(interval: str) -> None:
+    assert getattr(NodeIntervals(**{interval: 60}), interval) == 60
+    with pytest.raises(ValidationError):
+        NodeIntervals(**{interval: 61})

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from mithaq.certs.errors import TrustError
 from mithaq.node.config import NodeConfig
 from mithaq.node.exchange.home import Home
-from mithaq.node.exchange.session import MINUTE_S, SUBMIT_DEADLINE_S, Session
+from mithaq.node.exchange.session import SUBMIT_DEADLINE_S, Session
 from mithaq.node.folder import NodeFolder
 from mithaq.node.keyring import Keyring
 from mithaq.node.local.acting import Acts
@@ -117,7 +117,12 @@ class Running:
 
 async def _composed(config: NodeConfig, home: Home) -> "_App":
     folder = NodeFolder(config.directory)
-    session = Session(home, lambda: _hub_channel(config.hub_address, folder.tls), random.random)
+    session = Session(
+        home,
+        lambda: _hub_channel(config.hub_address, folder.tls),
+        random.random,
+        config.intervals,
+    )
     standing = Standing(
         home,
         session.follow,
@@ -199,7 +204,6 @@ class _App:
             await _until(
                 stop,
                 self.session.run(),
-                self._upkeep(),
                 self._merge_index(),
                 self._renew(),
                 self.renewal.run(),
@@ -232,16 +236,6 @@ class _App:
     def _checks(self) -> Mapping[str, bool]:
         # Ready to serve officers: the hub may be away, and is counted in `status`.
         return {"database": True, "registry": self.desk.home.registry.size > 0}
-
-    async def _upkeep(self) -> None:
-        # The session looks once a minute by itself.
-        while self.config.intervals.upkeep_s < MINUTE_S:
-            await asyncio.sleep(self.config.intervals.upkeep_s)
-            try:
-                await self.session.keep_up()
-            except StoreError as fault:
-                logger().warning(UPKEEP_FAILED, code=fault.code)
-        await asyncio.Event().wait()
 
     async def _renew(self) -> None:
         while True:

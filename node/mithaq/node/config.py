@@ -44,6 +44,12 @@ class NodeIntervals(Section):
 
     # Looking for what is overdue or has expired (PROTOCOL 5.5, 5.8, 5.9).
     upkeep_s: float = Field(default=60, ge=0.05, le=60)
+    # Signing freeze lists: readers call them overdue after 180 s (PROTOCOL 5.7).
+    freeze_s: float = Field(default=60, ge=0.05, le=60)
+    # Showing the audit log, if it has grown: at most a second after it did (PROTOCOL 9).
+    witness_s: float = Field(default=1, ge=0.05, le=1)
+    # Looking whether a reception key is due or spent (PROTOCOL 4.7).
+    keys_s: float = Field(default=60, ge=0.05, le=3600)
     # Merging the runs of the lookup index.
     index_merge_s: float = Field(default=2, ge=0.05, le=600)
     # How long running calls may take to end when the node stops.

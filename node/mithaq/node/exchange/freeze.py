@@ -20,7 +20,6 @@ from mithaq.ledger.lists import FREEZE_STREAMS_MAX, freeze_list_bytes
 from mithaq.node.exchange.errors import ProofRefusedError
 from mithaq.v1 import exchange_pb2
 
-INTERVAL: Final = timedelta(seconds=60)
 # Two lists may be lost or late before somebody is called.
 OVERDUE_AFTER: Final = timedelta(seconds=180)
 

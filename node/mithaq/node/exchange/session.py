@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from mithaq.certs.errors import TrustError
 from mithaq.ledger.errors import LedgerError
+from mithaq.node.config import NodeIntervals
 from mithaq.node.exchange import housekeeping
 from mithaq.node.exchange.accepting import Answers
 from mithaq.node.exchange.acts import CatchUpItem, ResendItem
@@ -23,7 +24,6 @@ from mithaq.node.exchange.answering_erasures import ErasureAnswers
 from mithaq.node.exchange.erasing import empty_log
 from mithaq.node.exchange.errors import DrainedError, ExchangeError, SigningHaltedError
 from mithaq.node.exchange.expiring import expire
-from mithaq.node.exchange.freeze import INTERVAL
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.late_joiner import next_chunk
 from mithaq.node.exchange.out_stream import Batch
@@ -44,7 +44,6 @@ from mithaq.store.errors import StoreError
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 
 _EXPECTED: Final = (ExchangeError, TrustError, StoreError, LedgerError, SealingError)
-WITNESS_INTERVAL_S: Final = 1.0
 MINUTE_S: Final = 60.0
 OWED_RETRY_S: Final = 5.0
 SUBMIT_DEADLINE_S: Final = 30.0
@@ -65,6 +64,7 @@ class Session:
     home: Home
     open_channel: Callable[[], grpc.aio.Channel]
     chance: Callable[[], float]
+    intervals: NodeIntervals = field(default_factory=NodeIntervals)
     # Told of each error of the hub's or the network's; the next connection waits for it.
     refused: "Callable[[RemoteError], Awaitable[None]] | None" = None
     outbox: Outbox = field(init=False)
@@ -193,7 +193,7 @@ class Session:
                 if fault.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                     raise
                 logger().warning(UPKEEP_FAILED, code=fault.code().name)
-            await asyncio.sleep(WITNESS_INTERVAL_S)
+            await asyncio.sleep(self.intervals.witness_s)
 
     async def _send_freeze_lists(self) -> None:
         # From when on each sender is expected to be heard.
@@ -207,7 +207,7 @@ class Session:
             )
             for each in lists:
                 self.publisher.offer_freeze_list(each)
-            await asyncio.sleep(INTERVAL.total_seconds())
+            await asyncio.sleep(self.intervals.freeze_s)
             checked_at = self.home.clock()
             await self.home.database.write(
                 lambda each: check_overdue_lists(
@@ -226,7 +226,7 @@ class Session:
             if entry is not None:
                 request = exchange_pb2.SubmitEntryRequest(entry=entry)
                 await stub.SubmitEntry(request, timeout=SUBMIT_DEADLINE_S)
-            await asyncio.sleep(MINUTE_S)
+            await asyncio.sleep(self.intervals.keys_s)
             if await self.home.database.read(is_caught_up):
                 await self.home.database.write(
                     lambda each: destroy_spent(each, self.home, at=self.home.clock())
@@ -243,7 +243,7 @@ class Session:
 
     async def _upkeep(self) -> None:
         while True:
-            await asyncio.sleep(MINUTE_S)
+            await asyncio.sleep(self.intervals.upkeep_s)
             await _tried(self.keep_up)
 
     async def keep_up(self) -> None:
