@@ -141,7 +141,7 @@ async def test_a_node_whose_certificate_was_revoked_learns_it_and_gets_another(
     act = acts.KeyRevoked(old, REASON)
     await hub.order(hub.federation.enter(act, hub.federation.by_administrators(1)))
     standing = of(house).renewal.standing
-    await until(lambda: standing.name == "certificate unknown" and bool(standing.refusal))
+    await until(lambda: standing.name == "certificate-unknown" and bool(standing.refusal))
     # What it had asked for named the revoked one, so it gives that up and asks anew. A
     # member asks once a minute; the minute is over.
     await answer(hub, approve=False)

@@ -32,7 +32,7 @@ AWAY: Final = declare("turned away by the hub", "code", "standing", "registry_si
 REVOKED: Final = declare("membership revoked so the hub is dialled no more", "registry_size")
 UNLEARNED: Final = declare("registry not learnt", "code")
 # The node's own word beside the states of a member: the registry has another certificate.
-CERTIFICATE_UNKNOWN: Final = "certificate unknown"
+CERTIFICATE_UNKNOWN: Final = "certificate-unknown"
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class Standing:
 
     @property
     def name(self) -> str:
-        """Return active, suspended, revoked, or `certificate unknown`."""
+        """Return active, suspended, revoked, or `certificate-unknown`."""
         try:
             member = self.home.registry.member(self.home.member)
         except UnknownMemberError:

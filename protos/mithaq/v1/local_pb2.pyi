@@ -1636,8 +1636,8 @@ class GetNodeStatusResponse(_message.Message):
     erased: _builtins.int
     erasure_receipts: _builtins.int
     standing: _builtins.str
-    """What the registry says of this node: active, suspended, revoked, or `certificate
-    unknown` if it has another certificate.
+    """What the registry says of this node: active, suspended, revoked, or
+    `certificate-unknown` if it has another certificate.
     """
     turned_away: _builtins.str
     """The code with which the hub last turned this node away; empty while it is connected."""

@@ -26,8 +26,9 @@ def member_rows(log: RegistrarLog, verified: Mapping[str, int]) -> list[trust_pb
     rows = [_hub(log.registry.hub, certificates)] if log.registry.has_hub else []
     rows.append(_registrar(log.registry, certificates))
     rows += [_member(log.registry, each, certificates) for each in log.registry.members()]
+    known = {**verified, REGISTRAR: log.registry.size}
     for row in rows:
-        row.verified_registry_size = verified.get(row.member, 0)
+        row.verified_registry_size = known.get(row.member, 0)
         ends = [each.expires_at for each in row.keys if each.purpose == "certificate"]
         row.certificate_expires_at = ends[-1] if ends else 0
     return [*rows, *_invited(log)]
