@@ -10,6 +10,7 @@ import pytest
 
 from mithaq.certs import acts
 from mithaq.certs.entries import EntrySigner, SignedEntry
+from mithaq.certs.errors import UnknownMemberError
 from mithaq.certs.keys import ReceptionKey
 from mithaq.certs.registry import Registry
 from mithaq.hub.config import HubLimits
@@ -17,6 +18,7 @@ from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.cosignature import Cosignature, Role, cosigner_name, verify_cosignature
 from mithaq.ledger.keytypes import KeyType
 from mithaq.service.errors import from_rpc_error
+from mithaq.store.evidence import Evidence
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 from tests.federation import Federation
 from tests.hub.running import Publisher, Pump, Reader, RunningHub, prepare, running, three_members
@@ -245,6 +247,18 @@ async def test_a_certificate_that_the_registry_does_not_know_calls_nothing(
     assert from_rpc_error(error.value).code == "MQ-TRUST-UNKNOWN"
     alarms = hub.hub.context.metrics.alarms.labels("unknown member")
     assert next(iter(alarms.collect())).samples[0].value == 1
+    with pytest.raises(grpc.aio.AioRpcError):
+        await stub.ListHeads(exchange_pb2.ListHeadsRequest())
+    folder = hub.hub.context.config.evidence
+    await hub.until(lambda: folder.exists() and not hub.hub.context.strangers)
+    # Named by its certificate and by nothing else, once however often it calls.
+    (file,) = folder.iterdir()
+    evidence = Evidence.from_json(file.read_bytes())
+    assert (evidence.alarm, evidence.accused) == ("unknown member", "")
+    fingerprint = str(evidence.facts["certificate_sha256"])
+    assert "cy-police" not in file.read_text()
+    with pytest.raises(UnknownMemberError):
+        hub.federation.registry.by_tls_fingerprint(bytes.fromhex(fingerprint))
 
 
 async def test_a_batch_waits_for_the_registry_that_it_was_judged_by(hub: RunningHub) -> None:

@@ -30,6 +30,10 @@ class HubLimits(Section):
     # Bodies of one member that wait for readers, and the age of the oldest (PROTOCOL 5.3a).
     backlog_bytes_max: int = Field(default=16 * 1024**3, ge=1024**2)
     backlog_age_days_max: int = Field(default=30, ge=1, le=365)
+    # Headers of one member without a stored body (withdrawals, refused entries): so many at
+    # once and so many a second; beyond, the sender is asked to wait (PROTOCOL 5.2).
+    bare_headers_at_once: int = Field(default=16_384, ge=1, le=1_000_000)
+    bare_headers_per_second: int = Field(default=512, ge=1, le=100_000)
     streams_per_member_max: int = Field(default=4096, ge=1, le=65_536)
     submissions_max: int = Field(default=256, ge=1, le=4096)
     submissions_per_member_max: int = Field(default=16, ge=1, le=256)

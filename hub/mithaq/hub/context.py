@@ -18,6 +18,7 @@ from mithaq.certs.errors import UnknownAgreementError, UnknownMemberError
 from mithaq.certs.keys import SigningPair
 from mithaq.certs.participants import Principal, PrincipalKind
 from mithaq.certs.registry import Registry
+from mithaq.hub.allowance import HeaderAllowance
 from mithaq.hub.committer import Committer
 from mithaq.hub.config import HubConfig, HubIntervals, HubLimits
 from mithaq.hub.desk import RegistrarDesk
@@ -39,6 +40,10 @@ from mithaq.store.witness import WitnessStore
 # gRPC's handlers take any message; each servicer's own signature says which.
 Context = grpc.aio.ServicerContext[Any, Any]
 
+STRANGER = "A certificate of the federation's CA, of the SHA-256 in `certificate_sha256`, was \
+shown to the hub. The registry, replayed to `registry_size`, has entered it for nobody."
+# Of strangers that wait to be kept; one certificate is kept once.
+STRANGERS_MAX = 256
 BODIES_MISSING = declare("bodies missing", "stream", "count")
 
 
@@ -64,8 +69,17 @@ class HubContext:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     # Whether bodies were erased that the write-ahead log may still hold.
     erased: bool = False
+    # Certificates of our CA that the registry doesn't know, until they are kept as evidence.
+    strangers: dict[bytes, datetime] = field(default_factory=dict[bytes, datetime])
+    allowance: HeaderAllowance = field(init=False)
     # Members that follow the registry now.
     following: Counter[str] = field(default_factory=Counter[str])
+
+    def __post_init__(self) -> None:
+        """Begin with a full allowance for everybody."""
+        self.allowance = HeaderAllowance(
+            self.limits.bare_headers_per_second, self.limits.bare_headers_at_once
+        )
 
     @property
     def federation(self) -> str:
@@ -94,6 +108,8 @@ class HubContext:
         except UnknownMemberError as stranger:
             # PROTOCOL 6, `unknown member`: the CA vouches for it and the registry doesn't.
             self.metrics.alarms.labels(str(stranger.alarm)).inc()
+            if len(self.strangers) < STRANGERS_MAX:
+                self.strangers.setdefault(fingerprint, self.clock())
             raise
 
     def principal(self, context: Context) -> Principal:
@@ -122,10 +138,29 @@ class HubContext:
         # Releases may have stopped, or may go on.
         self.directory.wake_all()
 
-    async def keep_evidence(self, evidence: Evidence) -> None:
+    async def keep_evidence(self, *evidence: Evidence) -> None:
         """Keep evidence that no transaction of the committer has found."""
-        kept = await self.database.write(lambda each: store_evidence(each, [evidence]))
+        kept = await self.database.write(lambda each: store_evidence(each, evidence))
         write_evidence(self.config.evidence, kept)
+
+    async def keep_strangers(self) -> None:
+        """Raise `unknown member` for certificates that called and that nobody has entered."""
+        strangers, self.strangers = self.strangers, {}
+        await self.keep_evidence(
+            *(
+                Evidence(
+                    alarm="unknown member",
+                    accused="",
+                    at=at,
+                    explanation=STRANGER,
+                    messages={},
+                    facts={"certificate_sha256": fingerprint.hex()},
+                    subject=fingerprint.hex(),
+                    registry_size=self.registry.size,
+                )
+                for fingerprint, at in strangers.items()
+            )
+        )
 
     async def await_registry(self, size: int) -> None:
         """Wait until the registry has this size; raise RegistryBehindError if it takes too long."""

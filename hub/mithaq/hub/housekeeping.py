@@ -50,6 +50,8 @@ class Housekeeping:
     async def keep_journal(self) -> None:
         """Write what waits for the audit log, then sign the log if it has grown."""
         hub = self._hub
+        if hub.strangers:
+            await hub.keep_strangers()
         if hub.journal.has_waiting:
             await hub.database.write(hub.journal.write)
         if await hub.database.read(hub.journal.has_grown):

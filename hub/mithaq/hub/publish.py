@@ -7,6 +7,7 @@ commit. Between them the newest receipts of the sender's readers go back, at mos
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ from mithaq.service.identity import Draining, current_call
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 
 BACK_PRESSURE_MS = 1000
+# So long at once for headers without bodies; then one more request is read.
+HEADERS_WAIT_MS_MAX = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class _Answerable:
     done: "asyncio.Future[Outcome]"
     stream_id: bytes = b""
     sequence: int = 0
+    # Entries that have no body.
+    bare: int = 0
 
 
 class PublishServicer(exchange_pb2_grpc.PublishServiceServicer):
@@ -93,6 +98,8 @@ class Publication:
         )
         # The newest list of refusals that was sent of each stream.
         self._listed: dict[int, int] = {}
+        # On the loop's clock: no further request is read before.
+        self._held_until = 0.0
         self._inbox = Inbox(context.read)
         self._outbox = Outbox(context.write, counted=hub.metrics.count_sent)
 
@@ -141,16 +148,25 @@ class Publication:
 
     async def _in_line(self, batch: PublishedBatch) -> _Answerable:
         done = await self._hub.committer.enqueue(batch)
-        return _Answerable(done, batch.stream_id, batch.first_sequence)
+        bare = batch.end - batch.first_sequence - len(batch.bodies)
+        return _Answerable(done, batch.stream_id, batch.first_sequence, bare)
 
     async def _hold_back(self) -> None:
         """Read on only after a while if this sender's readers are far behind (PROTOCOL 5.3a)."""
         if self._hub.backlog_is_full(self._member):
-            await self._outbox.send(exchange_pb2.PublishResponse(back_pressure_ms=BACK_PRESSURE_MS))
-            await asyncio.sleep(BACK_PRESSURE_MS / 1000)
+            await self._ask_to_wait(BACK_PRESSURE_MS)
+        # PROTOCOL 5.2: headers are never refused for their number, only slowed down.
+        ahead_s = self._held_until - asyncio.get_running_loop().time()
+        if ahead_s > 0:
+            await self._ask_to_wait(min(math.ceil(ahead_s * 1000), HEADERS_WAIT_MS_MAX))
+
+    async def _ask_to_wait(self, wait_ms: int) -> None:
+        await self._outbox.send(exchange_pb2.PublishResponse(back_pressure_ms=wait_ms))
+        await asyncio.sleep(wait_ms / 1000)
 
     async def _answer(self, answerable: _Answerable) -> None:
         outcome = await answerable.done
+        self._count_bare(answerable, outcome)
         if isinstance(outcome, Exception):
             self._hub.note_refusal(outcome, member=self._member)
             message = rejection(
@@ -159,6 +175,14 @@ class Publication:
             await self._outbox.send(exchange_pb2.PublishResponse(reject=message))
         elif isinstance(outcome, Accepted):
             await self._outbox.send(exchange_pb2.PublishResponse(acceptance=acceptance(outcome)))
+
+    def _count_bare(self, answerable: _Answerable, outcome: Outcome) -> None:
+        """Count headers that no body is kept for; whoever adds too many reads answers late."""
+        refused = len(outcome.refused) if isinstance(outcome, Accepted) else 0
+        if answerable.bare + refused:
+            now = asyncio.get_running_loop().time()
+            wait_s = self._hub.allowance.take(self._member, answerable.bare + refused, now=now)
+            self._held_until = max(self._held_until, now + wait_s)
 
     async def _send_receipts(self) -> None:
         while True:
