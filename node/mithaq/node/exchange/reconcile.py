@@ -79,12 +79,13 @@ def _reconcile_streams(
             predecessor=predecessor.stream_id if predecessor else None,
             at=at,
         )
-        batches.append(batch)
         if predecessor is not None:
             outdated.remove(predecessor)
+            # Said first: readers apply a successor after its predecessor's CLOSE (3.5).
             batches += _close(
                 connection, home, predecessor, standing, successor=stream.stream_id, at=at
             )
+        batches.append(batch)
     for each in outdated:
         batches += _close(connection, home, each, standing, successor=None, at=at)
     return batches
