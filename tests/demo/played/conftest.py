@@ -18,8 +18,10 @@ import pytest
 from mithaq.cli.demo.command import perform
 from mithaq.cli.demo.issuing import ISSUER, wait_receipts
 from mithaq.cli.demo.play import ACTS, Options, new_stage
-from mithaq.cli.demo.stage import Issued, Stage
-from mithaq.cli.demo.watching import note_alarms
+from mithaq.cli.demo.stage import EXPECTED_ALARMS, Issued, Stage
+from mithaq.cli.demo.watching import note_alarms, wait_until
+from mithaq.node.exchange.withdrawing import ASKED
+from mithaq.node.folder import NodeFolder
 
 Between = Callable[[str, Stage], None]
 RECORDS = 40
@@ -92,10 +94,25 @@ def stage(running: Stage) -> Iterator[Stage]:
     """Yield the running federation, and afterwards see that everybody has caught up."""
     yield running
     note_alarms(running)
+    running.expected_alarms |= {"erasure overdue"}
     wait_receipts(running)
+    wait_until(running, lambda _: not owes_erasures(running), what="all that was asked is erased")
+    note_alarms(running)
+    running.expected_alarms = EXPECTED_ALARMS
     # What a test has changed or withdrawn is nothing to begin the next one with.
     alerts = running.issued.alerts
     alerts[ISSUER] = [each for each in alerts[ISSUER] if is_untouched(running, each.alert_id)]
+
+
+def owes_erasures(stage: Stage) -> bool:
+    """Return whether anybody still waits for a reader's erasure."""
+    asked = "SELECT count(*) FROM node_erasure WHERE state = ?"
+    for member in stage.members.values():
+        uri = f"file:{NodeFolder(member.folder).path / 'node.db'}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            if database.execute(asked, (ASKED,)).fetchone()[0]:
+                return True
+    return False
 
 
 def is_untouched(stage: Stage, alert_id: str) -> bool:
