@@ -7,6 +7,7 @@ import pytest
 
 from mithaq.agreements.categories import Category
 from mithaq.agreements.decision import Decision, decide_header
+from mithaq.agreements.grant import CLOCK_SKEW_DEFAULT
 from mithaq.agreements.reason import Reason
 from mithaq.agreements.status import ACTIVE, AgreementState, AgreementStatus
 from mithaq.agreements.terms import Agreement
@@ -20,6 +21,7 @@ from mithaq.agreements.vocabulary import (
     RecordField,
     StreamRole,
 )
+from mithaq.certs import acts
 from tests.agreements.samples import (
     BEGIN,
     DAY,
@@ -130,6 +132,14 @@ def test_an_expired_or_postdated_put_is_refused() -> None:
     ahead = timedelta(minutes=2)
     assert admit(created_at=NOW + ahead).allowed
     assert admit(created_at=NOW + ahead + TICK).reason is Reason.CREATED_IN_FUTURE
+
+
+def test_how_far_an_entry_may_be_dated_ahead_is_the_federations_policy() -> None:
+    assert acts.Policy().clock_skew_limit == CLOCK_SKEW_DEFAULT
+    policy = acts.Policy(clock_skew_limit=timedelta(minutes=5)).clock_skew_limit
+    assert admit(created_at=NOW + policy, clock_skew=policy).allowed
+    late = admit(created_at=NOW + policy + TICK, clock_skew=policy)
+    assert late.reason is Reason.CREATED_IN_FUTURE
 
 
 def test_a_blob_or_an_unknown_kind_is_refused() -> None:

@@ -10,12 +10,13 @@ from an audit log years later.
 """
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mithaq.agreements.categories import CATEGORIES
 from mithaq.agreements.clause import Clause
 from mithaq.agreements.facts import Facts
 from mithaq.agreements.grant import (
+    CLOCK_SKEW_DEFAULT,
     excluded,
     forbids,
     is_person_like,
@@ -64,15 +65,17 @@ def decide_disclosure(
     recipient: str,
     at: datetime,
     created_at: datetime | None = None,
+    clock_skew: timedelta = CLOCK_SKEW_DEFAULT,
 ) -> Decision:
     """Decide whether one recipient may be given a record: before sealing, and on opening.
 
     `created_at` is the header's, from which retention runs; leave it out before sealing.
+    `clock_skew` is by how much it may lie ahead: what the federation's policy says.
     """
     created = at if created_at is None else created_at
     reason = (
         no_standing(agreement, status, sender=sender, recipient=recipient, at=at)
-        or _unfit(agreement, facts, created_at=created, at=at)
+        or _unfit(agreement, facts, created_at=created, at=at, clock_skew=clock_skew)
         or excluded(facts, recipient)
     )
     if reason is not None:
@@ -122,11 +125,16 @@ def decide_audience(
 
 
 def _unfit(
-    agreement: Agreement, facts: Facts, *, created_at: datetime, at: datetime
+    agreement: Agreement,
+    facts: Facts,
+    *,
+    created_at: datetime,
+    at: datetime,
+    clock_skew: timedelta = CLOCK_SKEW_DEFAULT,
 ) -> Reason | None:
-    return out_of_time(facts.expires_at, created_at=created_at, at=at) or never_allowed(
-        agreement, facts
-    )
+    return out_of_time(
+        facts.expires_at, created_at=created_at, at=at, clock_skew=clock_skew
+    ) or never_allowed(agreement, facts)
 
 
 def _by_clauses(rows: ClauseRows, recipient: str, facts: Facts, created_at: datetime) -> Decision:
@@ -176,6 +184,7 @@ def decide_header(
     kind: int = EntryKind.PUT,
     role: int = StreamRole.DISCLOSURE,
     created_at: datetime | None = None,
+    clock_skew: timedelta = CLOCK_SKEW_DEFAULT,
 ) -> Decision:
     """Decide by a header alone whether an entry is admitted: at the hub (see ``Header``)."""
     header = Header(
@@ -188,7 +197,7 @@ def decide_header(
         expires_at=expires_at,
         created_at=at if created_at is None else created_at,
     )
-    return judge(agreement, header, status=status, at=at)
+    return judge(agreement, header, status=status, at=at, clock_skew=clock_skew)
 
 
 def decide_reading(

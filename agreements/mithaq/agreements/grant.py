@@ -24,8 +24,9 @@ from mithaq.agreements.vocabulary import (
     SubjectType,
 )
 
-# PROTOCOL 5.8: beyond this, clocks are at fault.
-CLOCK_SKEW_MAX: Final = timedelta(minutes=2)
+# PROTOCOL 5.8: beyond this, clocks are at fault. A federation's policy may say another limit;
+# this is the policy's default, and stands here because nothing is imported from `certs`.
+CLOCK_SKEW_DEFAULT: Final = timedelta(minutes=2)
 DAY: Final = timedelta(days=1)
 NOT_ADULT: Final = (SubjectAge.CHILD, SubjectAge.UNKNOWN)
 # Another edition of a closed system is still that system: SIS2, SISII, SIS-RECAST.
@@ -84,10 +85,10 @@ def no_standing(
 
 
 def out_of_time(
-    expires_at: datetime | None, *, created_at: datetime, at: datetime
+    expires_at: datetime | None, *, created_at: datetime, at: datetime, clock_skew: timedelta
 ) -> Reason | None:
     """Return why a record is too young, too old, or would live for ever."""
-    if created_at > at + CLOCK_SKEW_MAX:
+    if created_at > at + clock_skew:
         # Else a sender could lengthen retention by dating ahead.
         return Reason.CREATED_IN_FUTURE
     if expires_at is None:

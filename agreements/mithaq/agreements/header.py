@@ -9,11 +9,12 @@ alive that should be gone (PROTOCOL 3.7).
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from mithaq.agreements.clause import Clause
 from mithaq.agreements.grant import (
+    CLOCK_SKEW_DEFAULT,
     forbids_header,
     left,
     not_in_force,
@@ -50,10 +51,15 @@ class Header:
 
 
 def judge(
-    agreement: Agreement, header: Header, *, status: AgreementStatus, at: datetime
+    agreement: Agreement,
+    header: Header,
+    *,
+    status: AgreementStatus,
+    at: datetime,
+    clock_skew: timedelta = CLOCK_SKEW_DEFAULT,
 ) -> Decision:
     """Decide whether the hub admits an entry with its body."""
-    reason = _malformed(agreement, header) or _out_of_time(header, at)
+    reason = _malformed(agreement, header) or _out_of_time(header, at, clock_skew)
     if reason is not None:
         return refused(reason)
     if header.kind in ENDING_KINDS:
@@ -67,10 +73,12 @@ def judge(
     return _judge_stream(agreement, header)
 
 
-def _out_of_time(header: Header, at: datetime) -> Reason | None:
+def _out_of_time(header: Header, at: datetime, clock_skew: timedelta) -> Reason | None:
     if header.kind != EntryKind.PUT:
         return None
-    return out_of_time(header.expires_at, created_at=header.created_at, at=at)
+    return out_of_time(
+        header.expires_at, created_at=header.created_at, at=at, clock_skew=clock_skew
+    )
 
 
 def _malformed(agreement: Agreement, header: Header) -> Reason | None:

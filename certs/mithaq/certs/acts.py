@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import TypeAlias
 
+from mithaq.agreements.grant import CLOCK_SKEW_DEFAULT
 from mithaq.certs.keys import PairPublic
 
 
@@ -70,7 +71,7 @@ class Policy:
     reception_key_life: timedelta = timedelta(days=7)
     batch_entries_max: int = 256
     batch_bytes_max: int = 1 << 20
-    clock_skew_limit: timedelta = timedelta(minutes=2)
+    clock_skew_limit: timedelta = CLOCK_SKEW_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)

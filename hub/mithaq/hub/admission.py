@@ -170,6 +170,7 @@ def _by_agreement(
         kind=terms.kind,
         role=opening.role,
         created_at=terms.created_at,
+        clock_skew=registry.policy.clock_skew_limit,
     )
     if decision.allowed:
         return Verdict(None, decision.clause_ids)

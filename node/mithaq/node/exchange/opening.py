@@ -228,6 +228,7 @@ class Opener:
             recipient=self.home.member,
             at=self.at,
             created_at=terms.created_at,
+            clock_skew=self.home.registry.policy.clock_skew_limit,
         )
 
     def _decide_answer(self, standing: AgreementRecord, terms: Terms) -> Decision:
@@ -243,6 +244,7 @@ class Opener:
             at=self.at,
             role=int(self.stream.role),
             created_at=terms.created_at,
+            clock_skew=self.home.registry.policy.clock_skew_limit,
         )
 
 
