@@ -21,9 +21,10 @@ from mithaq.node.exchange.errors import (
 )
 from mithaq.node.exchange.in_stream import terms_of
 from mithaq.node.exchange.out_stream import list_own
-from mithaq.node.records.model import ParsedRecord
+from mithaq.node.records.model import ParsedRecord, seal_in
 from mithaq.node.records.synthetic import made_up_alert
 from mithaq.store import log_store
+from tests.exchange.conftest import NewDesk
 from tests.exchange.nodes import CHANCE, OFFICER, next_version
 from tests.exchange.relay import Desk, kinds
 from tests.federation import Federation, agreement, clause
@@ -234,6 +235,44 @@ def test_a_suspended_reader_is_left_out_of_the_next_epoch_at_once(
     cairo.learn()
     result = cairo.done(issue(cairo.alert()))
     assert {each for one in result.disclosures for each in one.recipients} == {"tn-dgsn"}
+
+
+def test_what_is_kept_from_a_suspended_member_goes_by_no_stream_with_it(
+    cairo: Desk, federation: Federation, new_desk: NewDesk
+) -> None:
+    """Its readers would refuse it there, and the suspended one would see its headers."""
+    federation.enrol("it-int")
+    federation.agree(agreement("eg-moi", "int-iom", "it-int", "tn-dgsn", version=2))
+    federation.suspend("it-int")
+    cairo.learn()
+    kept_from_italy = type(cairo.alert().message)()
+    kept_from_italy.CopyFrom(cairo.alert().message)
+    kept_from_italy.alert.restrictions.exclude_states.append("ITA")
+    result = cairo.done(issue(seal_in(kept_from_italy)))
+    assert {each for one in result.disclosures for each in one.recipients} == {
+        "int-iom",
+        "tn-dgsn",
+    }
+    batches = cairo.take_batches()
+    for each in batches:
+        if EntryKind.PUT in kinds(each):
+            assert "it-int" not in each.segment.state.opening.audience
+    for reader in ("int-iom", "tn-dgsn"):
+        desk = new_desk(reader)
+        desk.receive(*batches)
+        assert desk.rows("SELECT reason FROM node_refusal") == []
+        assert desk.number("SELECT count(*) FROM node_record WHERE body IS NOT NULL") == 1
+
+
+def test_a_record_for_one_reader_goes_by_no_stream_that_a_suspended_one_sees(
+    cairo: Desk, federation: Federation
+) -> None:
+    federation.suspend("int-iom")
+    cairo.learn()
+    cairo.take_batches()
+    cairo.done(issue(cairo.alert(), "tn-dgsn"))
+    (batch,) = [each for each in cairo.take_batches() if EntryKind.PUT in kinds(each)]
+    assert batch.segment.state.opening.audience == ("tn-dgsn",)
 
 
 def test_a_new_epoch_begins_at_a_start_without_saved_state(cairo: Desk) -> None:

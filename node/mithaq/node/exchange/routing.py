@@ -2,8 +2,8 @@
 
 PROTOCOL 3.1, 3.2; DESIGN 7. The agreements' clauses say who may be given a record, the
 registry who may read now, and the streams that stand open say by which way. Pure, apart
-from what it is given. The one rule: a stream is used only if everybody who would read it
-now is among the recipients that are allowed.
+from what it is given. The one rule: a stream is used only if its whole audience is among
+the recipients that are allowed, those too who may read nothing now: they see its headers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -168,7 +168,9 @@ class Routes:
         if found is None:
             streams = self.readable(agreement_id, status)
             able = {reader for _, readers in streams for reader in readers}
-            found = choose(streams, recipients & able)
+            # PROTOCOL 4.5: readers refuse a record that is kept from one of the audience.
+            fitting = [each for each in streams if recipients.issuperset(each[0].key.audience)]
+            found = choose(fitting, recipients & able)
             self._chosen[agreement_id, recipients] = found
         return found
 
