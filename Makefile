@@ -8,7 +8,8 @@ BIN := .venv/bin
 # The first interpreter that is new enough; PYTHON=... overrides it.
 PYTHON ?= $(firstword $(shell for name in python3.11 python3 python3.12 python3.13 python3.14; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name; done; true))
-TEST_PROCESSES ?= 2
+# One more than the two processors of CI: the demo's tests wait for deadlines.
+TEST_PROCESSES ?= 3
 
 .PHONY: help
 help: ## what can be made
