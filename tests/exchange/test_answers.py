@@ -7,6 +7,7 @@ from mithaq.certs.keys import SigningPair
 from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.cosignature import Role
 from mithaq.ledger.entry import WithdrawReason
+from mithaq.ledger.lists import REGISTRY_SIZE_MAX
 from mithaq.node.exchange import housekeeping
 from mithaq.node.exchange.accepting import Answers, keep_answers
 from mithaq.node.exchange.acts import IssueItem, WithdrawItem
@@ -102,6 +103,23 @@ def test_an_acceptance_beyond_what_was_signed_is_no_acceptance(cairo: Desk) -> N
         lambda each: keep_answers(each, cairo.home, answers, at=now())
     )
     assert isinstance(fault, ProofRefusedError)
+
+
+def test_a_refusal_that_no_database_holds_stops_nobody(cairo: Desk, federation: Federation) -> None:
+    batch = issued(cairo)
+    hostile, plain = receipt(federation, batch, HELD), receipt(federation, batch)
+    for message, registry_size in ((hostile, REGISTRY_SIZE_MAX + 1), (plain, REGISTRY_SIZE_MAX)):
+        message.refusals.extend(
+            sign_refusals(
+                [Refusal(2, "NO_CLAUSE", registry_size)],
+                stream_id=batch.stream_id,
+                signer="tn-dgsn",
+                key=federation.agencies["tn-dgsn"].opened,
+            )
+        )
+    (fault,) = take(cairo, hostile, plain)
+    assert isinstance(fault, ProofRefusedError)
+    assert cairo.number("SELECT count(*) FROM node_refusal") == 1
 
 
 def test_receipts_are_kept_for_good_and_each_once(cairo: Desk, federation: Federation) -> None:

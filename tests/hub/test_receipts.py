@@ -6,8 +6,14 @@ import pytest
 import sqlalchemy as sa
 
 from mithaq.hub import tables
-from mithaq.hub.answers import freeze_lists, reader_refusals
+from mithaq.hub.answers import (
+    LISTS_AT_ONCE_MAX,
+    ReaderList,
+    freeze_lists,
+    reader_refusals,
+)
 from mithaq.hub.committer import Outcome, Taken
+from mithaq.hub.countersign import REFUSALS_BYTES, REFUSALS_BYTES_PER_ENTRY
 from mithaq.hub.errors import (
     FreezeListRefusedError,
     ReceiptConflictError,
@@ -22,7 +28,7 @@ from mithaq.hub.receipts import (
 )
 from mithaq.ledger.cosignature import Role, cosign_mldsa, cosigner_name
 from mithaq.ledger.errors import SignatureInvalidError, SignatureMissingError
-from mithaq.ledger.lists import freeze_list_bytes, refusal_list_bytes
+from mithaq.ledger.lists import REGISTRY_SIZE_MAX, freeze_list_bytes, refusal_list_bytes
 from mithaq.ledger.stream import StreamState
 from mithaq.v1 import exchange_pb2
 from tests.federation import Federation
@@ -233,6 +239,53 @@ def test_a_faulty_list_of_refusals_is_not_taken(
         message.refusals[0].signer = OTHER
     assert isinstance(take(core, message), Exception)
     assert core.database.read_sync(lambda each: reader_refusals(each, log_no=LOG)) == []
+
+
+def test_a_reader_fills_the_hub_with_no_more_refusals_than_the_stream_has(
+    core: Core, writer: StreamWriter
+) -> None:
+    core.sign(READER, writer, Role.HELD)
+    room = REFUSALS_BYTES + REFUSALS_BYTES_PER_ENTRY * writer.size
+    messages = [refused_by(core.federation, writer, size) for size in range(800)]
+    outcomes = [take(core, each) for each in messages]
+    weight = sum(
+        len(each.list_bytes)
+        for each in core.database.read_sync(lambda each: all_refusals(each, log_no=LOG))
+    )
+    assert room - 1024 < weight <= room
+    assert isinstance(outcomes[-1], ReceiptRefusedError)
+    # What is kept already may come again at each connection.
+    assert take(core, messages[0]) == Taken()
+
+
+def refused_by(federation: Federation, writer: StreamWriter, size: int) -> exchange_pb2.Receipt:
+    """Return an opened receipt that refuses two entries, by a registry of this size."""
+    message = refusing(federation, writer, 2, 4)
+    (refusals,) = message.refusals
+    refusals.refusals[0].registry_size = size
+    refusals.signature = federation.agencies[READER].opened.sign(refusal_list_bytes(refusals))
+    return message
+
+
+def all_refusals(connection: sa.Connection, *, log_no: int) -> list[ReaderList]:
+    """Return the lists of a stream page by page, as a sender gets them."""
+    found: list[ReaderList] = []
+    while page := reader_refusals(
+        connection, log_no=log_no, after=found[-1].serial if found else 0
+    ):
+        assert len(page) <= LISTS_AT_ONCE_MAX
+        found += page
+    return found
+
+
+def test_a_list_of_refusals_for_a_database_that_holds_no_such_size_is_not_taken(
+    core: Core, writer: StreamWriter
+) -> None:
+    core.sign(READER, writer, Role.HELD)
+    beyond = refused_by(core.federation, writer, REGISTRY_SIZE_MAX + 1)
+    assert isinstance(take(core, beyond), ReceiptRefusedError)
+    assert signed_size(core, OPENED) == 0
+    assert take(core, refused_by(core.federation, writer, REGISTRY_SIZE_MAX)) == Taken()
 
 
 # --- freeze lists ---------------------------------------------------------------------

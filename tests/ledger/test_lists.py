@@ -3,7 +3,12 @@
 import json
 from pathlib import Path
 
-from mithaq.ledger.lists import freeze_list_bytes, refusal_list_bytes
+from mithaq.ledger.lists import (
+    REASON_LENGTH_MAX,
+    fault_of_refusals,
+    freeze_list_bytes,
+    refusal_list_bytes,
+)
 from mithaq.v1 import exchange_pb2
 
 VECTORS = json.loads(
@@ -31,3 +36,12 @@ def test_a_list_is_left_as_it_was() -> None:
     message = exchange_pb2.RefusalList.FromString(vector("refusal_list"))
     refusal_list_bytes(message)
     assert len(message.signature) == 64
+
+
+def test_a_reason_is_a_code_and_not_a_text() -> None:
+    message = exchange_pb2.RefusalList(refusals=[exchange_pb2.Refusal(sequence=2)])
+    for length, right in ((0, False), (1, True), (REASON_LENGTH_MAX, True)):
+        message.refusals[0].reason = "X" * length
+        assert (fault_of_refusals(message, size=3) is None) is right
+    message.refusals[0].reason = "X" * (REASON_LENGTH_MAX + 1)
+    assert fault_of_refusals(message, size=3) is not None

@@ -9,6 +9,9 @@ from mithaq.hub.directory import HeldStream
 from mithaq.hub.tables import BATCH, FREEZE, READER_REFUSAL
 from mithaq.v1 import exchange_pb2
 
+# So many of readers' lists are looked up at once: they are large, and all of them may be many.
+LISTS_AT_ONCE_MAX = 256
+
 
 def own_heads(
     connection: sa.Connection, streams: Sequence[HeldStream]
@@ -45,11 +48,12 @@ class ReaderList:
 def reader_refusals(
     connection: sa.Connection, *, log_no: int, after: int = 0
 ) -> Sequence[ReaderList]:
-    """Return the lists of what readers refused in a stream, those after a number, in order."""
+    """Return the first lists of what readers refused in a stream after a number, in order."""
     rows = connection.execute(
         sa.select(READER_REFUSAL.c.serial, READER_REFUSAL.c.reader, READER_REFUSAL.c.refusals)
         .where(READER_REFUSAL.c.log_no == log_no, READER_REFUSAL.c.serial > after)
         .order_by(READER_REFUSAL.c.serial)
+        .limit(LISTS_AT_ONCE_MAX)
     )
     return [ReaderList(*row) for row in rows]
 

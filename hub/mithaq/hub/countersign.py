@@ -37,6 +37,10 @@ from mithaq.store.log_store import StoredTiles
 
 CONFLICT = "`receipt` is signed by its reader over another root than the one that \
 `known_checkpoint`, signed by the stream's owner, has at that size."
+# What the lists of one reader may weigh in one stream: so much, and so much an entry. Each
+# entry is refused once, and once more for each time that its reader is set back.
+REFUSALS_BYTES = 64 * 1024
+REFUSALS_BYTES_PER_ENTRY = 1024
 _Key = tuple[bytes, str, int]
 
 
@@ -90,7 +94,8 @@ class ReceiptDesk:
 
         Raises:
             StreamUnknownError: no such stream, or not one for this reader.
-            ReceiptRefusedError: over a size that isn't there, or opened before held.
+            ReceiptRefusedError: over a size that isn't there, opened before held, or with
+                refusals that are not of their form, or too many.
             ReceiptConflictError: validly signed over another root (PROTOCOL 5.6).
             LedgerError: not signed by the reader's key for this role.
 
@@ -106,12 +111,13 @@ class ReceiptDesk:
             raise ReceiptConflictError(f"another root at size {receipt.size}")
         if receipt.role == OPENED and receipt.size > self._signed(receipt, stream, HELD):
             raise ReceiptRefusedError("a reader opened what it hasn't signed for as held")
+        refusals = self._fresh_refusals(receipt, stream)
         key = receipt.stream_id, receipt.reader, receipt.role
         known = self._signed(receipt, stream, receipt.role)
         if receipt.size > known and receipt.size == self._newest.get(key, receipt.size):
             self._verify(receipt, stream)
             self._stage(key, receipt, stream)
-        self._take_refusals(receipt, stream)
+        self._refusals += [(stream.log_no, receipt.reader, each) for each in refusals]
 
     def take_freeze_list(self, freeze_list: SignedFreezeList) -> None:
         """Verify a sender's list for a reader and stage it, if it is newer.
@@ -164,17 +170,48 @@ class ReceiptDesk:
             member=self._registry.member(receipt.reader),
         )
 
-    def _take_refusals(self, receipt: SignedReceipt, stream: HeldStream) -> None:
+    def _fresh_refusals(self, receipt: SignedReceipt, stream: HeldStream) -> list[ReaderRefusals]:
+        """Return the lists that are not kept yet; raise what is wrong with one, or all."""
         member = self._registry.member(receipt.reader)
-        for each in receipt.refusals:
-            checked = check_reader_refusals(
-                each,
-                stream_id=receipt.stream_id,
-                reader=receipt.reader,
-                size=receipt.size,
-                public=member.opened_ed25519,
+        checked = {
+            each.list_hash: each
+            for each in (
+                check_reader_refusals(
+                    message,
+                    stream_id=receipt.stream_id,
+                    reader=receipt.reader,
+                    size=receipt.size,
+                    public=member.opened_ed25519,
+                )
+                for message in receipt.refusals
             )
-            self._refusals.append((stream.log_no, receipt.reader, checked))
+        }
+        if not checked:
+            return []
+        known = sa.select(READER_REFUSAL.c.list_hash).where(
+            READER_REFUSAL.c.list_hash.in_(list(checked))
+        )
+        for list_hash in self._connection.scalars(known):
+            checked.pop(bytes(list_hash), None)
+        fresh = list(checked.values())
+        self._check_weight(fresh, receipt.reader, stream)
+        return fresh
+
+    def _check_weight(
+        self, fresh: Sequence[ReaderRefusals], reader: str, stream: HeldStream
+    ) -> None:
+        """Let no reader fill the hub, and then the sender, with what it says it refused."""
+        kept = self._connection.scalar(
+            sa.select(sa.func.sum(sa.func.length(READER_REFUSAL.c.refusals))).where(
+                READER_REFUSAL.c.log_no == stream.log_no, READER_REFUSAL.c.reader == reader
+            )
+        )
+        staged = [
+            each for log_no, by, each in self._refusals if (log_no, by) == (stream.log_no, reader)
+        ]
+        weight = int(kept or 0) + sum(len(each.list_bytes) for each in (*staged, *fresh))
+        if fresh and weight > REFUSALS_BYTES + REFUSALS_BYTES_PER_ENTRY * stream.state.size:
+            raise ReceiptRefusedError("a reader refuses more than the stream has")
 
     def _stage(self, key: _Key, receipt: SignedReceipt, stream: HeldStream) -> None:
         self._receipts[key] = HeldReceipt(

@@ -8,10 +8,11 @@ commit. Between them the newest receipts of the sender's readers go back, at mos
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from mithaq.hub.answers import own_heads, reader_refusals
+from mithaq.hub.answers import LISTS_AT_ONCE_MAX, ReaderList, own_heads, reader_refusals
 from mithaq.hub.batch import PublishedBatch, parse_batch, run_message
 from mithaq.hub.committer import Accepted, Outcome
 from mithaq.hub.connection import Inbox, Outbox, drain_message, rejection, run_until_over
@@ -193,22 +194,26 @@ class Publication:
             await asyncio.sleep(self._hub.intervals.receipts_s)
 
     async def _send_receipts_of(self, stream: HeldStream) -> None:
-        receipts = self._hub.directory.receipts(stream.log_no)
-        if not receipts:
-            return
-        after = self._listed.get(stream.log_no, 0)
-        lists = await self._hub.database.read(
-            lambda each: reader_refusals(each, log_no=stream.log_no, after=after)
-        )
-        for receipt in receipts:
+        """Send the readers' receipts, with the lists of refusals not sent here yet."""
+        while self._hub.directory.receipts(stream.log_no):
+            after = self._listed.get(stream.log_no, 0)
+            lists = await self._hub.database.read(
+                partial(reader_refusals, log_no=stream.log_no, after=after)
+            )
+            await self._send_lists(stream, lists)
+            # Each list goes out once a connection; they only ever become more.
+            self._listed[stream.log_no] = max([after, *(each.serial for each in lists)])
+            if len(lists) < LISTS_AT_ONCE_MAX:
+                return
+
+    async def _send_lists(self, stream: HeldStream, lists: Sequence[ReaderList]) -> None:
+        for receipt in self._hub.directory.receipts(stream.log_no):
             own = [each.list_bytes for each in lists if each.reader == receipt.reader]
             refusals = parse_lists(own) if receipt.role == OPENED else []
             for start in range(0, max(1, len(refusals)), LISTS_PER_RECEIPT_MAX):
                 message = receipt_message(receipt, stream)
                 message.refusals.extend(refusals[start : start + LISTS_PER_RECEIPT_MAX])
                 await self._outbox.send(exchange_pb2.PublishResponse(receipt=message))
-        # Each list goes out once a connection; they only ever become more.
-        self._listed[stream.log_no] = max([after, *(each.serial for each in lists)])
 
     async def _say_goodbye(self, over: BaseException | Draining | None) -> None:
         if over is None:

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from mithaq.certs.keys import verify_ed25519
 from mithaq.hub.errors import ReceiptRefusedError
 from mithaq.ledger.checkpoint import Signer
-from mithaq.ledger.lists import REFUSALS_PER_LIST_MAX, refusal_list_bytes
+from mithaq.ledger.lists import fault_of_refusals, refusal_list_bytes
 from mithaq.v1 import exchange_pb2
 
 HUB = "hub"
@@ -67,17 +67,14 @@ def check_reader_refusals(
     """Return a reader's list of refusals below `size`, once its signature has verified.
 
     Raises:
-        ReceiptRefusedError: another stream or signer, no order, or a sequence beyond `size`.
+        ReceiptRefusedError: another stream or signer, or not of its form.
         SignatureInvalidError: not signed by the reader's receipt key.
 
     """
     if message.stream_id != stream_id or message.signer != reader:
         raise ReceiptRefusedError("a list of refusals names another stream or signer")
-    sequences = [each.sequence for each in message.refusals]
-    if not 1 <= len(sequences) <= REFUSALS_PER_LIST_MAX:
-        raise ReceiptRefusedError(f"a list has 1 to {REFUSALS_PER_LIST_MAX} refusals")
-    if sequences != sorted(set(sequences)) or sequences[-1] >= size:
-        raise ReceiptRefusedError("refusals are in order and lie below the size that is signed")
+    if fault := fault_of_refusals(message, size=size):
+        raise ReceiptRefusedError(fault)
     verify_ed25519(public, refusal_list_bytes(message), message.signature)
     return ReaderRefusals(message.SerializeToString(deterministic=True))
 

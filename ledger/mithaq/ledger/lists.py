@@ -14,6 +14,26 @@ FREEZE_LABEL: Final = b"mithaq/freeze/v1"
 REFUSALS_PER_LIST_MAX: Final = 256
 LISTS_PER_RECEIPT_MAX: Final = 16
 FREEZE_STREAMS_MAX: Final = 4096
+REASON_LENGTH_MAX: Final = 64
+# What a database's integer holds: a size beyond it would stop whoever stores the list.
+REGISTRY_SIZE_MAX: Final = (1 << 63) - 1
+
+
+def fault_of_refusals(message: exchange_pb2.RefusalList, *, size: int) -> str | None:
+    """Return what in the form of a list that came with a size is wrong, or None.
+
+    Whose it is, and its signature, are for the caller to check (PROTOCOL 5.2, 5.5).
+    """
+    sequences = [each.sequence for each in message.refusals]
+    if not 1 <= len(sequences) <= REFUSALS_PER_LIST_MAX:
+        return f"a list has 1 to {REFUSALS_PER_LIST_MAX} refusals"
+    if sequences != sorted(set(sequences)) or sequences[-1] >= size:
+        return "refusals are in order and lie below the size that is signed"
+    if any(not 1 <= len(each.reason) <= REASON_LENGTH_MAX for each in message.refusals):
+        return f"a reason has 1 to {REASON_LENGTH_MAX} characters"
+    if any(each.registry_size > REGISTRY_SIZE_MAX for each in message.refusals):
+        return "no registry is so large"
+    return None
 
 
 def refusal_list_bytes(message: exchange_pb2.RefusalList) -> bytes:

@@ -9,7 +9,11 @@ from typing import Final, NamedTuple
 
 from mithaq.certs.keys import verify_ed25519
 from mithaq.ledger.checkpoint import Signer
-from mithaq.ledger.lists import REFUSALS_PER_LIST_MAX, refusal_list_bytes
+from mithaq.ledger.lists import (
+    REFUSALS_PER_LIST_MAX,
+    fault_of_refusals,
+    refusal_list_bytes,
+)
 from mithaq.node.exchange.errors import ProofRefusedError
 from mithaq.v1 import exchange_pb2
 
@@ -61,17 +65,14 @@ def check_refusals(
     """Return a list once its signature has verified.
 
     Raises:
-        ProofRefusedError: another stream or signer, no order, or a sequence beyond `size`.
+        ProofRefusedError: another stream or signer, or not of its form.
         SignatureInvalidError: not signed by this key.
 
     """
     if message.stream_id != stream_id or message.signer != signer:
         raise ProofRefusedError("a list of refusals names another stream or signer")
-    sequences = [each.sequence for each in message.refusals]
-    if not 1 <= len(sequences) <= REFUSALS_PER_LIST_MAX:
-        raise ProofRefusedError(f"a list has 1 to {REFUSALS_PER_LIST_MAX} refusals")
-    if sequences != sorted(set(sequences)) or sequences[-1] >= size:
-        raise ProofRefusedError("refusals are in order and lie below the size that is signed")
+    if fault := fault_of_refusals(message, size=size):
+        raise ProofRefusedError(fault)
     verify_ed25519(public, refusal_list_bytes(message), message.signature)
     refusals = tuple(
         Refusal(each.sequence, each.reason, each.registry_size) for each in message.refusals
