@@ -15,7 +15,6 @@ from mithaq.cli.errors import EXIT_DENIED
 from mithaq.node.records.synthetic import made_up_alert
 from mithaq.v1 import local_pb2
 from mithaq.v1.record_pb2 import Record
-from mithaq.v1.subject_pb2 import DOCUMENT_STATUS_STOLEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,8 +74,7 @@ def with_document(stage: Stage) -> ParsedRecord:
     known = [each for each in stage.issued.alerts[ISSUER] if document_of(each)]
     if not known:
         raise CheckFailedError("no alert with a document number was issued")
-    stolen = [each for each in known if _is_stolen(each)]
-    return (stolen or known)[0]
+    return next(filter(_is_passport, known), known[0])
 
 
 def document_of(record: ParsedRecord) -> str:
@@ -88,16 +86,11 @@ def document_of(record: ParsedRecord) -> str:
 
 
 def _kind(record: ParsedRecord) -> str:
-    if not record.alert.HasField("travel_document"):
-        return "a listed person's document"
-    return "a stolen passport" if _is_stolen(record) else "a lost passport"
+    return "a stolen passport" if _is_passport(record) else "a listed person's document"
 
 
-def _is_stolen(record: ParsedRecord) -> bool:
-    alert = record.alert
-    return (
-        alert.HasField("travel_document") and alert.travel_document.status == DOCUMENT_STATUS_STOLEN
-    )
+def _is_passport(record: ParsedRecord) -> bool:
+    return record.alert.HasField("travel_document")
 
 
 def _hits(stage: Stage, alert_id: str) -> list[dict[str, Any]]:

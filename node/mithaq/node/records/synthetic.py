@@ -200,12 +200,12 @@ def _child_abduction_risk(rng: Random, alert: wire.Alert, at: datetime) -> None:
 
 def _doc_invalid(rng: Random, alert: wire.Alert, at: datetime) -> None:
     alert.action = wire.ACTION_RETAIN_DOCUMENT
-    alert.reason = "Passport reported lost by its holder"
+    alert.reason = "Passport reported stolen by its holder"
     document = alert.travel_document
     document.kind = subject.DOCUMENT_KIND_PASSPORT
     document.issuing_state.code = countries.state_of(alert.issuer)
     document.number = made_up_number(rng)
-    document.status = rng.choice((subject.DOCUMENT_STATUS_LOST, subject.DOCUMENT_STATUS_STOLEN))
+    document.status = subject.DOCUMENT_STATUS_STOLEN
     document.lost_on.CopyFrom(_full_date((at - timedelta(days=rng.randrange(1, 400))).date()))
 
 
