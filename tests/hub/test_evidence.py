@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from mithaq.hub import tables
-from mithaq.hub.errors import BatchFormatError, StreamForkError
-from mithaq.hub.evidence import write_evidence
+from mithaq.hub.errors import BatchFormatError, StreamForkError, StreamTakenError
+from mithaq.hub.evidence import KEPT_PER_STREAM_MAX, write_evidence
 from mithaq.ledger.checkpoint import Checkpoint, open_checkpoint
 from mithaq.ledger.run import Run
 from mithaq.ledger.tree import Frontier
@@ -147,6 +147,25 @@ def test_the_same_contradiction_is_kept_once_however_often_it_is_sent(core: Core
     assert len(kept(core, three_times)) == 1
 
 
+def test_of_one_partys_contradictions_in_one_stream_the_first_few_are_kept(core: Core) -> None:
+    """Each is signed anew, so each is another; a hub's disk is not for one member to fill."""
+    writer, next_one = opened(core), StreamWriter.to(core.federation, SENDER, OTHER, ordinal=1)
+    next_one.epoch()
+    core.accept(next_one)
+
+    def forks(of: StreamWriter, count: int) -> None:
+        of.put(1)
+        message = of.batch()
+        core.publish(message, sender=SENDER)
+        for _ in range(count):
+            message.checkpoint = spoilt_note(core.federation, of, root=bytes(32))
+            core.publish(message, sender=SENDER)
+
+    assert len(kept(core, lambda: forks(writer, KEPT_PER_STREAM_MAX + 4))) == KEPT_PER_STREAM_MAX
+    # One stream's say nothing against those of another.
+    assert len(kept(core, lambda: forks(next_one, 1))) == KEPT_PER_STREAM_MAX + 1
+
+
 def test_what_nobody_signed_accuses_nobody(core: Core) -> None:
     writer = opened(core)
     other = StreamWriter(core.federation, open_terms(core.federation, SENDER, [OTHER, READER]))
@@ -164,6 +183,17 @@ def test_a_senders_batch_sent_by_another_member_shows_that_its_key_is_used_elsew
     message = writer.batch()
     (evidence,) = kept(core, lambda: core.publish(message, sender=OTHER))
     assert (evidence.alarm, evidence.accused) == ("key used elsewhere", SENDER)
+
+
+def test_a_reader_that_sends_back_what_it_was_delivered_accuses_nobody(core: Core) -> None:
+    """Every reader has its sender's notes; that one comes from it says nothing of a key."""
+    writer = opened(core)
+    writer.put(1)
+    message = writer.batch()
+    core.publish(message, sender=SENDER)
+    refused: list[object] = []
+    assert kept(core, lambda: refused.append(core.publish(message, sender=OTHER))) == []
+    assert isinstance(refused[0], StreamTakenError)
 
 
 def test_evidence_holds_no_body(core: Core) -> None:

@@ -15,6 +15,7 @@ from mithaq.hub.batch import PublishedBatch, run_message, to_message
 from mithaq.hub.bench import RegistryBench
 from mithaq.hub.directory import HeldStream
 from mithaq.hub.errors import RootMismatchError, StreamForkError, StreamTakenError
+from mithaq.hub.tables import BATCH
 from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.tiles import frontier_at
 from mithaq.store.evidence import Evidence
@@ -46,6 +47,8 @@ def evidence_of(
         return _ROOT_MISMATCH.proved(batch, stream, sent, bench=bench)
     if isinstance(error, StreamTakenError):
         owner = replace(batch, sender=stream.sender)
+        if _is_delivered(connection, owner, stream, bench=bench):
+            return None
         sent = {"checkpoint": batch.checkpoint}
         return _KEY_USED_ELSEWHERE.proved(owner, stream, sent, bench=bench)
     return None
@@ -86,6 +89,22 @@ class _Accusation:
 _FORK = _Accusation("fork", FORK)
 _ROOT_MISMATCH = _Accusation("root mismatch", ROOT_MISMATCH)
 _KEY_USED_ELSEWHERE = _Accusation("key used elsewhere", KEY_USED_ELSEWHERE)
+
+
+def _is_delivered(
+    connection: sa.Connection, batch: PublishedBatch, stream: HeldStream, *, bench: RegistryBench
+) -> bool:
+    """Tell whether the note is one that the owner sent itself: every reader has those."""
+    try:
+        signed = bench.open_note(batch, origin=stream.state.origin)
+    except (LedgerError, TrustError):
+        return False
+    sent = connection.scalar(
+        sa.select(BATCH.c.checkpoint).where(
+            BATCH.c.log_no == stream.log_no, BATCH.c.size == signed.checkpoint.size
+        )
+    )
+    return sent == batch.checkpoint
 
 
 def _sent(connection: sa.Connection, batch: PublishedBatch, stream: HeldStream) -> dict[str, bytes]:
