@@ -135,6 +135,26 @@ def test_a_replaced_registrar_signs_no_time_any_more(federation: Federation) -> 
     registry.observe_checkpoint(signed(federation, registry.size, registry.root, by=pair))
 
 
+def test_a_time_far_ahead_ends_with_the_registrar_that_signed_it(federation: Federation) -> None:
+    """A stolen registrar key would else make the registry stale for ever."""
+    registry, pair = federation.registry, SigningPair.generate()
+    registry.observe_checkpoint(federation.checkpoint(at=NOW + timedelta(days=3650)))
+    with pytest.raises(ClockSkewError):
+        registry.check_fresh(NOW)
+    federation.enter(acts.RegistrarReplaced(acts.RegistrarIdentity(pair.public, b"\x05" * 32)))
+    registry.observe_checkpoint(signed(federation, registry.size, registry.root, by=pair))
+    registry.check_fresh(NOW)
+
+
+def test_a_registrar_that_renews_its_certificate_is_bound_by_its_own_time(
+    federation: Federation,
+) -> None:
+    registry = federation.registry
+    registry.observe_checkpoint(federation.checkpoint(at=NOW + SECOND))
+    federation.enter(acts.TlsRenewed(acts.TlsSubject.REGISTRAR, b"\x06" * 32))
+    assert registry.time == NOW + SECOND
+
+
 # --- freshness (PROTOCOL 2.6) -------------------------------------------------------------
 
 

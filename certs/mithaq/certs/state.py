@@ -122,11 +122,19 @@ class RegistryState:
         self.roots.append(self.frontier.root())
         self.bodies.add(body_hash(body))
 
+    def _commit_registrar(self, change: Change) -> None:
+        if change.registrar is None:
+            return
+        if change.registrar.key != self.registrar.key:
+            # Whoever had the key before may have signed a time far ahead: it binds nobody more.
+            self.checkpoint = None
+        self.registrar = change.registrar
+
     def commit(self, change: Change) -> None:
         """Write a change; it has been checked in full, so nothing here can fail."""
         self.keys.update(change.keys)
         self.hub = change.hub or self.hub
-        self.registrar = change.registrar or self.registrar
+        self._commit_registrar(change)
         if change.administrators is not None:
             self.administrators = change.administrators
         if change.ca_certificate is not None:
