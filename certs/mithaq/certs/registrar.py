@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from mithaq.agreements.terms import Agreement
 from mithaq.certs import acts
 from mithaq.certs.acts import Act
 from mithaq.certs.authority import Authority, IssuedCertificate
@@ -68,10 +69,20 @@ from mithaq.ledger.checkpoint import Checkpoint, sign_checkpoint
 
 PENDING_MAX: Final = 1000
 INVITATIONS_MAX: Final = 1000
+# What waits of agreements: of all, and of those that one party is to. Members put them here,
+# and what waits has to fit the message that shows it to the administrators.
+AGREEMENTS_BYTES_MAX: Final = 2 * 1024 * 1024
+PARTY_BYTES_MAX: Final = 1024 * 1024
+PARTY_AGREEMENTS_MAX: Final = 32
 # "At least every minute" (PROTOCOL 2.2), with room for a slow moment.
 CHECKPOINT_INTERVAL: Final = timedelta(seconds=30)
 # How old an entry may be when it comes complete: administrators sign on paper time.
 BODY_AGE_MAX: Final = REQUEST_AGE_MAX
+# In so long a member announces its reception keys as often as the policy has them replaced,
+# some times over. Longer than a body may lie dated back, so that no date evades the count.
+KEYS_WINDOW: Final = 2 * BODY_AGE_MAX
+KEYS_TIMES: Final = 4
+KEYS_BESIDE: Final = 32
 # How long a decision is told to a hub that connects again, and a refusal kept at all.
 DECISION_AGE_MAX: Final = timedelta(days=30)
 # Anybody can ask and be refused: what strangers were told is bounded.
@@ -210,6 +221,8 @@ class RegistrarLog:
         Raises:
             ImplausibleTimeError: drawn up too long ago or in the future.
             AuthorityMissingError: its own authors haven't signed it, so it may not wait.
+            EntryConflictError: a member announces reception keys without end.
+            PendingFullError: too much waits, of all or of one party.
             And what ``Registry.apply`` raises, but for lacking administrators.
 
         """
@@ -219,12 +232,16 @@ class RegistrarLog:
         )
         examined = self.registry.examine(item.entry)
         _check_plausible(examined.body, at=at)
+        if isinstance(act, acts.ReceptionKeyAnnounced):
+            self._check_announced(act.member, at=at)
         known = self.state.pending.get(item.id)
         if not examined.missing:
             return self._entering(item.entry.to_bytes(), known, at)
         _check_may_wait(item.entry, act, examined.missing)
         if known is None and self._waits(act):
             return Step()
+        if known is None and isinstance(act, acts.AgreementAdmitted):
+            self._check_agreements(item, act)
         return Step(pending=self._with_room(item))
 
     def approve(self, item_id: str, signed: bytes, *, at: datetime) -> Step:
@@ -382,6 +399,30 @@ class RegistrarLog:
         if item.id not in self.state.pending and len(self.state.pending) >= PENDING_MAX:
             raise PendingFullError(f"{PENDING_MAX} entries wait already")
         return item
+
+    def _check_announced(self, member: str, *, at: datetime) -> None:
+        """Let no member fill the registry, whose size is limited for all together."""
+        keys = self.registry.reception_keys(member)
+        recent = sum(each.announced_at >= at - KEYS_WINDOW for each in keys)
+        expected = KEYS_WINDOW / self.registry.policy.reception_key_life
+        if recent >= KEYS_BESIDE + KEYS_TIMES * expected:
+            raise EntryConflictError(f"{member} announced {recent} reception keys lately")
+
+    def _check_agreements(self, item: PendingItem, act: acts.AgreementAdmitted) -> None:
+        """Let no parties fill the list on which everybody else waits too."""
+        parties = Agreement.from_bytes(act.terms).members
+        size = len(item.entry.body)
+        waiting = [
+            (len(each.entry.body), Agreement.from_bytes(other.terms).members)
+            for each in self.state.pending.values()
+            if isinstance(other := parse_body(each.entry.body).act, acts.AgreementAdmitted)
+        ]
+        if size + sum(other for other, _ in waiting) > AGREEMENTS_BYTES_MAX:
+            raise PendingFullError("too many agreements wait already")
+        for party in sorted(parties):
+            own = [other for other, members in waiting if party in members]
+            if len(own) >= PARTY_AGREEMENTS_MAX or size + sum(own) > PARTY_BYTES_MAX:
+                raise PendingFullError(f"{len(own)} agreements of {party} wait already")
 
     def _merged(self, item: PendingItem) -> PendingItem:
         """Return the item with the signatures that came for the same body before."""
