@@ -21,6 +21,7 @@ from mithaq.node.exchange.out_stream import Batch
 from mithaq.node.exchange.receipts import HELD, OPENED, ReceiptSigners, sign_receipt, to_message
 from mithaq.node.exchange.refusals import Refusal, sign_refusals
 from mithaq.node.exchange.views import (
+    LIST_ALARMS_PER_DAY_MAX,
     check_overdue_lists,
     compare_views,
     expected_senders,
@@ -361,6 +362,40 @@ def test_a_stream_that_is_never_delivered_shows_in_the_freeze_list(
         )
     )
     assert set(tunis.alarms()) == {"stale: sender or hub"}
+
+
+def test_a_sender_fills_no_reader_with_alarms_about_its_lists(
+    cairo: Desk, tunis: Desk, federation: Federation
+) -> None:
+    """It can name streams that are nowhere, in each list others: each alarm has its file."""
+    delivered(cairo, tunis)
+    keys, begun = federation.agencies["eg-moi"].log, now() - OVERDUE_AFTER
+    for number in range(2):
+        heads = [
+            Head(bytes([number, each]) * 16, 1, bytes(32))
+            for each in range(LIST_ALARMS_PER_DAY_MAX)
+        ]
+        message = sign_freeze_list(
+            heads,
+            federation=federation.name,
+            sender="eg-moi",
+            reader="tn-dgsn",
+            keys=keys,
+            at=begun + timedelta(seconds=number),
+        )
+        look(tunis, message)
+    assert len(tunis.alarms()) == LIST_ALARMS_PER_DAY_MAX
+    tunis.clock.ahead = timedelta(days=1, seconds=1)
+    late = sign_freeze_list(
+        [Head(b"\xff" * 32, 1, bytes(32))],
+        federation=federation.name,
+        sender="eg-moi",
+        reader="tn-dgsn",
+        keys=keys,
+        at=now(),
+    )
+    look(tunis, late)
+    assert len(tunis.alarms()) == LIST_ALARMS_PER_DAY_MAX + 1
 
 
 def test_a_sender_is_silent_once_its_first_list_is_overdue(cairo: Desk, tunis: Desk) -> None:

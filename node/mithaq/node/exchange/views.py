@@ -15,7 +15,14 @@ from mithaq.certs.errors import TrustError
 from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.names import stream_origin
 from mithaq.node.exchange.accepting import accuse_receipt
-from mithaq.node.exchange.alarms import CLOCK_SKEW, FORK, STALE, Evidence, raise_alarm
+from mithaq.node.exchange.alarms import (
+    ALARM,
+    CLOCK_SKEW,
+    FORK,
+    STALE,
+    Evidence,
+    raise_alarm,
+)
 from mithaq.node.exchange.errors import ExchangeError
 from mithaq.node.exchange.freeze import OVERDUE_AFTER, FreezeList, Head, check_freeze_list
 from mithaq.node.exchange.home import Home, instant, milliseconds, seconds
@@ -35,6 +42,10 @@ _HELD: Final = sa.select(LOG.c.log_no, LOG.c.origin, LOG.c.size, LOG.c.root).whe
 _REFUSED = (LedgerError, ExchangeError, TrustError)
 # A list names what the hub has accepted; so long may it take to arrive here.
 DELIVERY_GRACE: Final = timedelta(seconds=120)
+# Of one name about one sender's lists: it names in them what it likes, each time anew, and
+# each alarm has a file with its list.
+LIST_ALARMS_PER_DAY_MAX: Final = 16
+DAY: Final = timedelta(days=1)
 
 
 def compare_views(
@@ -130,7 +141,7 @@ def take_freeze_list(
     for head in freeze_list.heads:
         alarm = _compare_head(held, freeze_list, head, at=at)
         if alarm is not None:
-            subject = f"{head.stream_id.hex()[:16]}/{head.size}"
+            subject = f"{freeze_list.sender}/{head.stream_id.hex()[:16]}/{head.size}"
             _accuse(connection, home, alarm, freeze_list, subject=subject)
     row = {"at": seconds(freeze_list.at), "message": freeze_list.message_bytes}
     if last is None:
@@ -181,13 +192,8 @@ def check_overdue_lists(
         freeze_list = exchange_pb2.FreezeList.FromString(row.message)
         listed_at = instant(row.at * 1000)
         if at - max(listed_at, expected_at) > OVERDUE_AFTER:
-            raise_alarm(
-                connection,
-                home,
-                STALE,
-                subject=f"{sender}/{row.at}",
-                evidence={"freeze_list": row.message, "checked_at_ms": milliseconds(at)},
-            )
+            own: Evidence = {"freeze_list": row.message, "checked_at_ms": milliseconds(at)}
+            _raise_some(connection, home, STALE, subject=f"{sender}/{row.at}", evidence=own)
         elif at - listed_at > DELIVERY_GRACE:
             _check_delivered(connection, home, held, freeze_list, row.message)
 
@@ -225,13 +231,9 @@ def _check_delivered(
     for head in message.streams:
         log = held.log(head.stream_id)
         if log is None or log.size < head.size:
-            raise_alarm(
-                connection,
-                home,
-                STALE,
-                subject=f"{head.stream_id.hex()[:16]}/{head.size}",
-                evidence={"freeze_list": raw},
-            )
+            subject = f"{message.sender}/{head.stream_id.hex()[:16]}/{head.size}"
+            own: Evidence = {"freeze_list": raw}
+            _raise_some(connection, home, STALE, subject=subject, evidence=own)
 
 
 def _accuse(
@@ -241,4 +243,19 @@ def _accuse(
         "freeze_list": freeze_list.message_bytes,
         "listed_at": freeze_list.at.isoformat(),
     }
-    raise_alarm(connection, home, alarm, subject=subject, evidence=own)
+    _raise_some(connection, home, alarm, subject=subject, evidence=own)
+
+
+def _raise_some(
+    connection: sa.Connection, home: Home, name: str, *, subject: str, evidence: Evidence
+) -> None:
+    """Raise an alarm about a sender's list, unless it has had its share of the day."""
+    sender = subject.partition("/")[0]
+    since = milliseconds(home.clock() - DAY)
+    raised = sa.select(sa.func.count()).where(
+        ALARM.c.name == name,
+        ALARM.c.at_ms > since,
+        ALARM.c.subject.startswith(f"{sender}/", autoescape=True),
+    )
+    if (connection.execute(raised).scalar() or 0) < LIST_ALARMS_PER_DAY_MAX:
+        raise_alarm(connection, home, name, subject=subject, evidence=evidence)
