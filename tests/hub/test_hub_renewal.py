@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+import grpc
 import pytest
 
 from mithaq.certs.acts import TlsSubject
@@ -16,8 +17,10 @@ from mithaq.certs.renewal import (
     parse_renewal_request,
 )
 from mithaq.certs.tls import csr, fingerprint, load_certificate, new_tls_key, to_der
+from mithaq.hub.config import HubLimits
 from mithaq.hub.renewal import Renewal, own_certificate, renew_local
 from mithaq.hub.work_folder import OPERATOR, hub_tls_files
+from mithaq.service.errors import from_rpc_error
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 from tests.federation import Federation, now
 from tests.hub.running import Pump, RunningHub, prepare, running, three_members
@@ -29,7 +32,8 @@ EGYPT = TlsHolder(TlsSubject.NODE, "eg-moi")
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncIterator[RunningHub]:
     federation = three_members()
-    async with running(federation, prepare(federation, tmp_path / "hub")) as this:
+    limits = HubLimits(renewals_per_minute_max=20, registry_reads_per_minute_max=60)
+    async with running(federation, prepare(federation, tmp_path / "hub", limits=limits)) as this:
         yield this
 
 
@@ -112,6 +116,44 @@ async def test_one_member_asks_once_a_minute_and_uses_up_nobody_elses_turn(
     assert await ask(stub, request(hub.federation, egypt)) == "MQ-HUB-OVERLOADED"
     other = TlsHolder(TlsSubject.NODE, "tn-dgsn")
     assert await ask(stub, request(hub.federation, tunisia, other)) == ""
+
+
+async def test_strangers_who_use_up_every_rate_keep_no_member_from_its_certificate(
+    hub: RunningHub,
+) -> None:
+    stub = exchange_pb2_grpc.EnrolmentServiceStub(hub.stranger())
+    limits = hub.hub.context.limits
+    nowhere = exchange_pb2.GetEnrolmentRequest(request_hash=bytes(32))
+
+    async def flood() -> None:
+        # As many again as may have come back meanwhile.
+        count = limits.renewals_per_minute_max + 10
+        codes = [await ask(stub, b"\xaa\x01" + b"no request") for _ in range(count)]
+        assert codes[-1] == "MQ-HUB-OVERLOADED"
+        count = limits.registry_reads_per_minute_max + 10
+        codes = [await look_up(stub, nowhere) for _ in range(count)]
+        assert codes[-1] == "MQ-HUB-OVERLOADED"
+
+    await flood()
+    data = request(hub.federation, hub.federation.agencies["eg-moi"].log)
+    assert await ask(stub, data) == ""
+    parsed = await answer(hub)
+    await flood()
+    assert await ask(stub, data) == ""
+    wanted = exchange_pb2.GetEnrolmentRequest(request_hash=parsed.hash)
+    assert (await stub.GetEnrolment(wanted)).decision.approved
+
+
+async def look_up(
+    stub: "exchange_pb2_grpc.EnrolmentServiceAsyncStub",
+    wanted: exchange_pb2.GetEnrolmentRequest,
+) -> str:
+    """Return the code with which a look-up is refused; empty if it was answered."""
+    try:
+        await stub.GetEnrolment(wanted)
+    except grpc.aio.AioRpcError as error:
+        return from_rpc_error(error).code
+    return ""
 
 
 # --- the hub's own --------------------------------------------------------------------

@@ -197,14 +197,28 @@ def check_renewal_request(request: RenewalRequest, registry: Registry, *, at: da
         raise RenewalOutdatedError(f"{request.holder.name} has another newest certificate")
     if not at - REQUEST_AGE_MAX <= request.made_at <= at + AHEAD_MAX:
         raise ImplausibleTimeError(f"the request was made at {request.made_at.isoformat()}")
+    check_renewal_proof(request, registry)
+    expected = request.holder.identity(request.federation)
+    open_csr(request.certificate_request, expected=expected)
+
+
+def check_renewal_proof(request: RenewalRequest, registry: Registry) -> None:
+    """Check that the holder itself made a request, at whatever time and for whatever key.
+
+    Raises:
+        WrongFederationError: for elsewhere.
+        UnknownMemberError, MemberInactiveError: nobody who may be given another.
+        EnrolmentError: not signed by the holder's own pair.
+
+    """
+    if request.federation != registry.federation:
+        raise WrongFederationError(f"the request is for {request.federation}")
     proof = PairSignature(request.message.ed25519_proof, request.message.mldsa44_proof)
     message = _message(request.federation, request.message.body)
     try:
         verify_pair(request.holder.signing_key(registry), message, proof)
     except SignatureInvalidError as fault:
         raise EnrolmentError(f"{request.holder.name} did not sign this itself") from fault
-    expected = request.holder.identity(request.federation)
-    open_csr(request.certificate_request, expected=expected)
 
 
 def check_new_key(request: RenewalRequest, *, known: Mapping[bytes, bytes]) -> None:
