@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mithaq.ledger.tree import Frontier
 from mithaq.store.errors import EvidenceFormatError
 from mithaq.store.evidence import FILE_SIZE_BYTES_MAX, Evidence
 from mithaq.store.evidence_check import verify_evidence
 from tests.federation import standard_federation
+from tests.streams import StreamWriter
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SUFFIXES = (
@@ -91,4 +93,42 @@ def test_a_message_that_does_not_verify_is_said_to_and_is_no_error(
     hostile = evidence(messages={name: content, "entry": content}, facts=facts)
     found = verify_evidence(hostile, FEDERATION.registry)
     assert [each.holds for each in found.statements] == [False]
+    assert found.contradictions == ()
+
+
+NOTE = f"test.example/stream/{'00' * 32}\n5\n{'A' * 43}=\n\n\u2014 x AAAAAAAA\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("facts", "messages"),
+    [
+        ({"root": "zz", "size": 3}, {"acceptance": b"x"}),
+        ({"root": "00", "size": 3}, {"acceptance": b"x"}),
+        ({"root": "00" * 32, "size": "3"}, {"acceptance": b"x"}),
+        ({"root": "00" * 32, "size": -1}, {"acceptance": b"x"}),
+        ({"root": "00" * 32}, {"acceptance": b"x"}),
+        ({}, {"entries": b"", "checkpoint": NOTE}),
+        ({}, {"entries": b"", "checkpoint": NOTE, "frontier": b"x"}),
+    ],
+)
+def test_hostile_facts_and_missing_neighbours_are_no_error_either(
+    facts: dict[str, object], messages: dict[str, bytes]
+) -> None:
+    found = verify_evidence(
+        evidence(facts={"sender": "eg-moi", **facts}, messages=messages), FEDERATION.registry
+    )
+    assert not any(each.holds for each in found.statements)
+    assert found.contradictions == ()
+
+
+def test_entries_contradict_no_note_that_nobody_signed() -> None:
+    writer = StreamWriter.to(FEDERATION, "eg-moi", "tn-dgsn")
+    entries = writer.batch().SerializeToString()
+    messages = {
+        "entries": entries,
+        "checkpoint": NOTE,
+        "frontier": Frontier.empty().to_bytes(),
+    }
+    found = verify_evidence(evidence(messages=messages), FEDERATION.registry)
+    assert not any(each.holds for each in found.statements)
     assert found.contradictions == ()

@@ -107,14 +107,7 @@ class _Desk:
 
     def note(self, name: str) -> str:
         """Check a signed note by the log's owner."""
-        claimed = self._claimed(name)
-        owner, key = self._owner(claimed.origin)
-        open_checkpoint(
-            self.evidence.messages[name],
-            origin=claimed.origin,
-            ed25519_public=key.ed25519,
-            mldsa_public=key.mldsa44,
-        )
+        owner, claimed = self._opened(name)
         self._signed(name, claimed)
         return f"{owner} signed size {claimed.size}, root {claimed.root.hex()}"
 
@@ -175,10 +168,12 @@ class _Desk:
     def entries(self, name: str) -> str:
         """Check that entries give the root that the note beside them names."""
         claimed = self._claimed(_beside(name, "entries", "checkpoint"))
-        frontier = Frontier.from_bytes(self.evidence.messages["frontier"])
+        frontier = Frontier.from_bytes(self._message("frontier"))
         for run in self._runs(name):
             frontier = frontier.extend(run.leaf_hashes())
         if (frontier.size, frontier.root()) != (claimed.size, claimed.root):
+            # Else anybody could make a contradiction, of a note that nobody signed.
+            self._opened(_beside(name, "entries", "checkpoint"))
             self._broken.append(f"{name} give another root than is signed")
             raise EvidenceFormatError("the entries don't give the root of the note")
         return f"the entries up to size {claimed.size} give the root of the note"
@@ -200,11 +195,26 @@ class _Desk:
 
     # --- what they need -------------------------------------------------------------
 
-    def _claimed(self, name: str) -> Checkpoint:
-        note = self.evidence.messages.get(name)
-        if note is None:
+    def _message(self, name: str) -> bytes:
+        message = self.evidence.messages.get(name)
+        if message is None:
             raise EvidenceFormatError(f"{name} is missing")
-        return parse_checkpoint_text(parse_note(note).text)
+        return message
+
+    def _claimed(self, name: str) -> Checkpoint:
+        return parse_checkpoint_text(parse_note(self._message(name)).text)
+
+    def _opened(self, name: str) -> tuple[str, Checkpoint]:
+        """Return the owner of a note's log and its head, once its two signatures hold."""
+        claimed = self._claimed(name)
+        owner, key = self._owner(claimed.origin)
+        open_checkpoint(
+            self._message(name),
+            origin=claimed.origin,
+            ed25519_public=key.ed25519,
+            mldsa_public=key.mldsa44,
+        )
+        return owner, claimed
 
     def _neighbouring_head(self, name: str) -> Checkpoint:
         """Return what whoever kept the file computed, or else what the note beside it names."""
@@ -212,13 +222,11 @@ class _Desk:
         root = facts.get("root")
         if isinstance(root, str) and self.evidence.stream_id:
             origin = stream_origin(self.registry.federation, self.evidence.stream_id)
-            return Checkpoint(origin, int(facts.get("size", 0)), bytes.fromhex(root))
+            return Checkpoint(origin, _size(facts.get("size")), _hash(root))
         return self._claimed(_beside(name, "acceptance", "checkpoint"))
 
     def _runs(self, name: str) -> list[Run]:
-        if name not in self.evidence.messages:
-            raise EvidenceFormatError(f"{name} is missing")
-        batch = exchange_pb2.Batch.FromString(self.evidence.messages[name])
+        batch = exchange_pb2.Batch.FromString(self._message(name))
         runs = [Run(each.terms, each.own_size, each.own) for each in batch.runs]
         if not runs:
             raise EvidenceFormatError(f"{name} has no entries")
@@ -248,6 +256,19 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     "entries": _Desk.entries,
     "entry_proof": _Desk.entry_proof,
 }
+
+
+def _size(value: object) -> int:
+    if not isinstance(value, int):
+        raise EvidenceFormatError("a size is a number")
+    return value
+
+
+def _hash(value: str) -> bytes:
+    try:
+        return bytes.fromhex(value)
+    except ValueError as fault:
+        raise EvidenceFormatError("a root is in hexadecimal digits") from fault
 
 
 def _beside(name: str, suffix: str, other: str) -> str:
