@@ -310,8 +310,11 @@ def _contradictions(
     receipts: Sequence[ReceiptLine], head: Checkpoint, hashes: Sequence[bytes]
 ) -> tuple[ReceiptLine, ...]:
     roots = {head.size: head.root}
-    for size in {each.size for each in receipts if each.size <= len(hashes)}:
-        roots[size] = root_of(hashes[:size])
+    frontier = Frontier.empty()
+    # In order, so that each leaf is hashed once, however many sizes were signed.
+    for size in sorted({each.size for each in receipts if each.size <= len(hashes)}):
+        frontier = frontier.extend(hashes[frontier.size : size])
+        roots[size] = frontier.root()
     return tuple(each for each in receipts if roots.get(each.size, each.root) != each.root)
 
 
