@@ -129,6 +129,9 @@ class Publication:
 
     async def _read_requests(self) -> None:
         try:
+            # A member that begins anew for each batch is as far ahead as it was.
+            self._count_bare(0)
+            await self._hold_back()
             while (request := await self._inbox.next()) is not None:
                 self._hub.metrics.count_received(request)
                 await self._answers.put(await self._taken(request))
@@ -167,7 +170,9 @@ class Publication:
 
     async def _answer(self, answerable: _Answerable) -> None:
         outcome = await answerable.done
-        self._count_bare(answerable, outcome)
+        refused = len(outcome.refused) if isinstance(outcome, Accepted) else 0
+        if answerable.bare + refused:
+            self._count_bare(answerable.bare + refused)
         if isinstance(outcome, Exception):
             self._hub.note_refusal(outcome, member=self._member)
             message = rejection(
@@ -177,13 +182,11 @@ class Publication:
         elif isinstance(outcome, Accepted):
             await self._outbox.send(exchange_pb2.PublishResponse(acceptance=acceptance(outcome)))
 
-    def _count_bare(self, answerable: _Answerable, outcome: Outcome) -> None:
+    def _count_bare(self, headers: int) -> None:
         """Count headers that no body is kept for; whoever adds too many reads answers late."""
-        refused = len(outcome.refused) if isinstance(outcome, Accepted) else 0
-        if answerable.bare + refused:
-            now = asyncio.get_running_loop().time()
-            wait_s = self._hub.allowance.take(self._member, answerable.bare + refused, now=now)
-            self._held_until = max(self._held_until, now + wait_s)
+        now = asyncio.get_running_loop().time()
+        wait_s = self._hub.allowance.take(self._member, headers, now=now)
+        self._held_until = max(self._held_until, now + wait_s)
 
     async def _send_receipts(self) -> None:
         while True:
