@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from mithaq.certs.registrar import RegistrarLog
+from mithaq.certs.registrar_state import RegistrarState
+from tests.certs.desk import ADMINISTRATORS
 from tests.federation import Federation, agreement
 
 MEMBERS = ("eg-moi", "int-iom", "tn-dgsn")
@@ -28,4 +31,17 @@ def federation(_founded: Federation) -> Federation:
         registry=_founded.registry.copy(),
         leaves=list(_founded.leaves),
         agencies={name: replace(each) for name, each in _founded.agencies.items()},
+    )
+
+
+@pytest.fixture
+def log(federation: Federation) -> RegistrarLog:
+    ADMINISTRATORS.update(
+        {each.ed25519.public: each for each in federation.administrators.values()}
+    )
+    return RegistrarLog(
+        federation.registry,
+        RegistrarState(),
+        key=federation.registrar,
+        authority=federation.authority,
     )

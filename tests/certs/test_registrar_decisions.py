@@ -11,19 +11,16 @@ from mithaq.certs.keys import SigningPair
 from mithaq.certs.registrar import BODY_AGE_MAX, DECISION_AGE_MAX, RegistrarLog
 from mithaq.certs.registrar_state import Decision
 from mithaq.certs.rejection import Rejection, sign_rejection
-from tests.certs.test_registrar_log import (
+from tests.certs.desk import (
     AT,
     SECOND,
     invited,
-    log,
     only_item,
     rejected_by,
     request,
     suspended,
 )
 from tests.federation import Federation
-
-__all__ = ["log"]  # fixture
 
 
 def test_a_rejected_request_is_told_so(log: RegistrarLog) -> None:

@@ -1,21 +1,17 @@
 """The registrar's logic: what waits, what is entered, and when time is signed."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from mithaq.certs import acts, registrar
-from mithaq.certs.acts import LocalizedName, NarrowingReason
-from mithaq.certs.cards import KeyCard
-from mithaq.certs.enrolment import AHEAD_MAX, NodeKeys, make_enrolment_request
+from mithaq.certs import acts
+from mithaq.certs.enrolment import AHEAD_MAX
 from mithaq.certs.entries import (
     EntrySigner,
     SignedEntry,
-    body_hash,
     draw_up,
     parse_body,
-    sign_agreement,
     sign_entry,
 )
 from mithaq.certs.errors import (
@@ -34,7 +30,7 @@ from mithaq.certs.errors import (
 )
 from mithaq.certs.hub_enrolment import HubApproval, make_hub_request
 from mithaq.certs.invitation import Invitation
-from mithaq.certs.keys import Ed25519Key, MlDsa44Key, ReceptionKey, SigningPair
+from mithaq.certs.keys import SigningPair
 from mithaq.certs.participants import PrincipalKind
 from mithaq.certs.registrar import (
     BODY_AGE_MAX,
@@ -48,94 +44,20 @@ from mithaq.certs.registrar_state import (
     RegistrarState,
     Step,
 )
-from mithaq.certs.rejection import Rejection, sign_rejection
 from mithaq.certs.tls import IdentityKind, SpiffeId, csr, fingerprint, new_tls_key
-from tests.federation import Federation, agreement, now
-
-AT = now()
-SECOND = timedelta(seconds=1)
-WEEK = timedelta(days=7)
-REASON = NarrowingReason.ADMINISTRATIVE
-
-
-# By public key: the log knows no private ones.
-ADMINISTRATORS: dict[bytes, SigningPair] = {}
-
-
-@pytest.fixture
-def log(federation: Federation) -> RegistrarLog:
-    ADMINISTRATORS.update(
-        {each.ed25519.public: each for each in federation.administrators.values()}
-    )
-    return RegistrarLog(
-        federation.registry,
-        RegistrarState(),
-        key=federation.registrar,
-        authority=federation.authority,
-    )
-
-
-def invited(log: RegistrarLog, member: str = "it-mi") -> Invitation:
-    invitation, step = log.invite(member, valid_for=WEEK, at=AT)
-    log.commit(step)
-    return invitation
-
-
-def request(invitation: Invitation) -> bytes:
-    federation, member = invitation.federation, invitation.member
-    return make_enrolment_request(
-        invitation,
-        keys=NodeKeys(
-            SigningPair.generate(),
-            Ed25519Key.generate(),
-            Ed25519Key.generate(),
-            MlDsa44Key.generate(),
-            ReceptionKey.generate().public,
-        ),
-        display_name=LocalizedName("A ministry"),
-        country="ITA",
-        duty=KeyCard.duty(federation, member, Ed25519Key.generate()),
-        signatories=[
-            KeyCard.signatory(federation, member, name, SigningPair.generate())
-            for name in ("signer-a", "signer-b")
-        ],
-        csr=csr(new_tls_key(), SpiffeId(federation, IdentityKind.NODE, member)),
-        at=AT,
-    )
-
-
-def only_item(log: RegistrarLog) -> PendingItem:
-    (item,) = log.state.pending.values()
-    return item
-
-
-def rejected_by(log: RegistrarLog, item: PendingItem, name: str) -> Rejection:
-    registry, digest = log.registry, body_hash(item.entry.body)
-    pair = ADMINISTRATORS[registry.administrators[name].ed25519]
-    return sign_rejection(digest, federation=registry.federation, administrator=name, pair=pair)
-
-
-def suspended(federation: Federation, member: str) -> str:
-    federation.suspend(member)
-    return member
-
-
-def by_administrators(federation: Federation, body: bytes, *names: str) -> bytes:
-    signers = [EntrySigner.administrator(name, federation.administrators[name]) for name in names]
-    return sign_entry(body, signers).to_bytes()
-
-
-def agreed(federation: Federation, *, version: int = 2, agreement_id: str = "eg-tn") -> bytes:
-    """Return an entry that both parties have signed and no administrator yet."""
-    terms = agreement("eg-moi", "tn-dgsn", agreement_id=agreement_id, version=version).to_bytes()
-    signatures = tuple(
-        sign_agreement(terms, federation=federation.name, member=member, name=name, pair=pair)
-        for member in ("eg-moi", "tn-dgsn")
-        for name, pair in sorted(federation.agencies[member].signatories.items())
-    )
-    body = draw_up(acts.AgreementAdmitted(terms, signatures), federation=federation.name, at=AT)
-    return SignedEntry(body, ()).to_bytes()
-
+from tests.certs.desk import (
+    AT,
+    REASON,
+    SECOND,
+    WEEK,
+    agreed,
+    by_administrators,
+    invited,
+    only_item,
+    rejected_by,
+    request,
+)
+from tests.federation import Federation, now
 
 # --- inviting and asking --------------------------------------------------------------
 
@@ -418,80 +340,6 @@ def test_an_entry_is_of_our_time(federation: Federation, log: RegistrarLog) -> N
     for at in (AT + BODY_AGE_MAX + SECOND, AT - AHEAD_MAX - SECOND):
         with pytest.raises(ImplausibleTimeError):
             log.take_entry(leaf, at=at)
-
-
-def test_what_waits_has_a_limit(
-    federation: Federation, log: RegistrarLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registrar, "PENDING_MAX", 2)
-    log.commit(log.propose(acts.MemberReinstated(suspended(federation, "tn-dgsn")), at=AT))
-    log.commit(log.propose(acts.MemberReinstated(suspended(federation, "int-iom")), at=AT))
-    with pytest.raises(PendingFullError):
-        log.propose(acts.MemberRevoked("eg-moi", REASON), at=AT)
-    item = next(iter(log.state.pending.values()))
-    signed = by_administrators(federation, item.entry.body, "admin-a")
-    log.commit(log.take_entry(signed, at=AT))
-
-
-def signed_agreement(federation: Federation, agreement_id: str, *members: str) -> bytes:
-    terms = agreement(*members, agreement_id=agreement_id).to_bytes()
-    signatures = tuple(
-        sign_agreement(terms, federation=federation.name, member=member, name=name, pair=pair)
-        for member in sorted(members)
-        for name, pair in sorted(federation.agencies[member].signatories.items())
-    )
-    return federation.entry(acts.AgreementAdmitted(terms, signatures), [], at=AT)
-
-
-def test_two_members_alone_cannot_fill_the_list_on_which_all_wait(
-    federation: Federation, log: RegistrarLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registrar, "PARTY_AGREEMENTS_MAX", 2)
-    waiting = [signed_agreement(federation, each, "eg-moi", "tn-dgsn") for each in ("a-1", "a-2")]
-    for leaf in waiting:
-        log.commit(log.take_entry(leaf, at=AT))
-    third = signed_agreement(federation, "more-3", "int-iom", "tn-dgsn")
-    with pytest.raises(PendingFullError, match="of tn-dgsn"):
-        log.take_entry(third, at=AT)
-    # One that waits may come again, and administrators' own acts are not counted.
-    log.commit(log.take_entry(waiting[0], at=AT))
-    log.commit(log.propose(acts.MemberRevoked("eg-moi", REASON), at=AT))
-
-
-def test_what_waits_of_agreements_has_a_weight(
-    federation: Federation, log: RegistrarLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = signed_agreement(federation, "more-1", "eg-moi", "tn-dgsn")
-    second = signed_agreement(federation, "more-2", "eg-moi", "tn-dgsn")
-    size = len(SignedEntry.from_bytes(first).body)
-    for limit in ("PARTY_BYTES_MAX", "AGREEMENTS_BYTES_MAX"):
-        with monkeypatch.context() as patch:
-            patch.setattr(registrar, limit, size - 1)
-            with pytest.raises(PendingFullError):
-                log.take_entry(first, at=AT)
-    monkeypatch.setattr(registrar, "PARTY_BYTES_MAX", size)
-    log.commit(log.take_entry(first, at=AT))
-    with pytest.raises(PendingFullError):
-        log.take_entry(second, at=AT)
-
-
-def test_a_member_cannot_fill_the_registry_with_keys_of_its_own(
-    federation: Federation, log: RegistrarLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not by dating them back either: as far back as an entry may lie, they still count."""
-    monkeypatch.setattr(registrar, "KEYS_BESIDE", 4)
-    monkeypatch.setattr(registrar, "KEYS_TIMES", 0)
-    agency = federation.agencies["eg-moi"]
-
-    def announce(at: datetime) -> None:
-        act = acts.ReceptionKeyAnnounced("eg-moi", ReceptionKey.generate().public)
-        leaf = federation.entry(act, [EntrySigner.log("eg-moi", agency.log)], at=at)
-        log.commit(log.take_entry(leaf, at=AT + SECOND))
-
-    for _ in range(3):
-        announce(AT - BODY_AGE_MAX + SECOND)
-    with pytest.raises(EntryConflictError, match="4 reception keys"):
-        announce(AT)
 
 
 def test_two_entries_never_wait_under_one_id(federation: Federation, log: RegistrarLog) -> None:

@@ -292,7 +292,7 @@ def lists_vectors() -> dict[str, Any]:
     refusals = [terms({1: number, 2: reason, 3: 7}) for number, reason in ((2, b"LOST"), (9, b"X"))]
     bare = terms({1: stream_id, 2: READERS[1].encode(), 3: refusals})
     head = terms({1: stream_id, 2: 10, 3: root})
-    freeze = {
+    freeze: dict[int, int | bytes | list[bytes]] = {
         1: FEDERATION.encode(),
         2: SENDER.encode(),
         3: READERS[1].encode(),
