@@ -282,8 +282,8 @@ async def reflected(channel: grpc.aio.Channel) -> set[str]:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds, five seconds at most."""
-    for _ in range(500):
+    """Wait until a condition holds, twenty seconds at most."""
+    for _ in range(2000):
         if condition():
             return
         await asyncio.sleep(0.01)

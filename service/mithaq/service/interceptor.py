@@ -121,6 +121,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             code = status_name(context.code())
             raise
         except Exception as error:  # noqa: BLE001 - the edge of the process: all become a status
+            if context.done():
+                # The peer has gone: gRPC fails what was being read or written, in its own words.
+                code = grpc.StatusCode.CANCELLED.name
+                raise
             fault = self._noted(error, method)
             code = fault.grpc_status.name
             await abort_with(context, fault)
