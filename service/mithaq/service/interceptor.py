@@ -120,7 +120,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except grpc.aio.AbortError:
             code = status_name(context.code())
             raise
-        except Exception as error:  # noqa: BLE001 - the edge of the process: all become a status
+        except Exception as error:
             if context.done():
                 # The peer has gone: gRPC fails what was being read or written, in its own words.
                 code = grpc.StatusCode.CANCELLED.name
