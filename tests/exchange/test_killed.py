@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROUNDS = 4
+ROUNDS = 3
 
 
 def run(mode: str, folder: Path) -> "subprocess.Popen[str]":

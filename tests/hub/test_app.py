@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mithaq.hub import setup
@@ -260,7 +259,7 @@ def log() -> Iterator[io.StringIO]:
     lines = io.StringIO()
     logging.configure("hub", stream=lines)
     yield lines
-    structlog.reset_defaults()
+    logging.silence()
 
 
 async def test_a_refusal_is_logged_without_naming_stream_agreement_or_record(
