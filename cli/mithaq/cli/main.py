@@ -1,8 +1,4 @@
-"""The root of the command line: lazy groups, and one place where errors end.
-
-Exit codes: 0 ok, 2 usage, 3 configuration, 4 identity, 5 denied by agreement,
-6 not found, 7 unreachable, 8 verification failed, 9 conflict.
-"""
+"""The root of the command line: lazy groups, and one place where errors end."""
 
 from __future__ import annotations
 
@@ -90,9 +86,16 @@ _COMMANDS = {
 }
 
 
+_EXIT_CODES = (
+    "Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 identity, 5 denied by agreement, "
+    "6 not found, 7 unreachable, 8 verification failed, 9 conflict."
+)
+
+
 @click.group(
     cls=LazyGroup,
     lazy_commands=_COMMANDS,
+    epilog=_EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 def cli() -> None:
