@@ -9,6 +9,7 @@ import click
 
 from mithaq.certs.entries import body_hash, parse_body
 from mithaq.certs.rejection import sign_rejection
+from mithaq.cli.errors import CliError
 from mithaq.cli.offlinekeys import load_pair
 from mithaq.cli.output import present
 from mithaq.cli.profile import DEADLINE_SECONDS, connected
@@ -48,13 +49,12 @@ def approve(
     as_json: bool,
 ) -> None:
     """Sign the waiting ITEM (an id, a member's name, or a hub's request file)."""
+    request = _request_of(Path(item)) if hub_request else None
     signer = signer_of(administrator, key_file=key_file, passphrase_file=passphrase_file)
     with connected(profile) as channel:
         stub = trust_pb2_grpc.TrustServiceStub(channel)
-        if hub_request:
-            added = stub.AddHub(
-                trust_pb2.AddHubRequest(request=Path(item).read_bytes()), timeout=DEADLINE_SECONDS
-            )
+        if request is not None:
+            added = stub.AddHub(trust_pb2.AddHubRequest(request=request), timeout=DEADLINE_SECONDS)
             item = added.item_id
         found = find_waiting(stub, item)
         answer = sign_waiting(stub, found, signer, quiet=as_json)
@@ -70,6 +70,17 @@ def approve(
         "registry_size": answer.registry_size,
     }
     present("trust.approve", row, as_json=as_json, title="Approval")
+
+
+def _request_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CliError(
+            "MQ-REQUEST-FILE",
+            f"{file} can't be read: {error.strerror}",
+            fix="name the file `hub-request` in the work folder that `mithaq hub init` made",
+        ) from None
 
 
 @click.command()
