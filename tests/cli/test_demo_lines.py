@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from mithaq.cli.demo.result import command_lines
+from mithaq.cli.demo.result import activation, command_lines
 
 ALERT = "eg-moi-01M7ZXWM8YCJ1JR5455VZ56396"
 WORDS = (
@@ -27,3 +28,18 @@ def test_a_command_to_try_next_fits_and_pastes_as_it_is(room: int) -> None:
 
 def test_a_short_command_stays_on_one_line() -> None:
     assert list(command_lines(("hub", "status"), room=80)) == ["  mithaq hub status"]
+
+
+def test_a_reader_whose_shell_has_no_mithaq_is_told_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment = tmp_path / "environment"
+    environment.mkdir()
+    (environment / "activate").touch()
+    monkeypatch.setattr("sys.executable", str(environment / "python"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert list(activation()) == ["  . environment/activate"]
+    (tmp_path / "mithaq").write_text("#!/bin/sh\n", encoding="ascii")
+    (tmp_path / "mithaq").chmod(0o700)
+    assert not list(activation())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import sys
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -65,7 +69,7 @@ def print_members(stage: Stage, result: Result) -> None:
     rows = [
         {
             "member": name,
-            "issued": status.alerts_own,
+            "issued": len(stage.issued.alerts.get(name, ())),
             "opened": result.opened.get(name, 0),
             "hits": status.hits,
             "erased": result.erased.get(name, 0),
@@ -80,6 +84,7 @@ def print_members(stage: Stage, result: Result) -> None:
 
 def print_next(stage: Stage, *, kept: bool) -> None:
     """Print three commands to try next; each finds something when it is typed."""
+    _print("", "Try next:", *activation())
     if not kept:
         _print_commands(
             "mithaq demo --keep               # leaves it running, to look around in",
@@ -87,7 +92,6 @@ def print_next(stage: Stage, *, kept: bool) -> None:
             "mithaq demo --json               # the figures, for a program",
         )
         return
-    _print("", "Try next:")
     for words in _commands(stage):
         _print(*command_lines(words))
     _print(
@@ -132,8 +136,15 @@ def command_lines(words: Sequence[str], *, room: int = 0, indent: int = INDENT) 
     yield line
 
 
+def activation() -> Iterator[str]:
+    """Yield the command that makes `mithaq` a command of the reader's shell, if it is none yet."""
+    script = Path(sys.executable).with_name("activate")
+    if shutil.which("mithaq") is None and script.exists():
+        yield f"  . {shlex.quote(os.path.relpath(script))}"
+
+
 def _print_commands(*commands: str) -> None:
-    _print("", "Try next:", *(f"  {each}" for each in commands))
+    _print(*(f"  {each}" for each in commands))
 
 
 def print_parts(stage: Stage) -> None:
