@@ -84,13 +84,26 @@ def demo(
     work = (folder or Path(tempfile.mkdtemp(prefix="mithaq-demo-"))).resolve()
     _check_empty(work)
     stage = new_stage(Options(work, records, nodes, hub_database))
-    with _stopped_at_the_end(stage, keep=keep):
-        exit_code = perform(stage, list_file=list_file, keep=keep, as_json=as_json)
-    if folder is None and not keep and exit_code == 0:
+    unneeded = False
+    with _interruptible(stage):
+        try:
+            with _stopped_at_the_end(stage, keep=keep):
+                exit_code = perform(stage, list_file=list_file, keep=keep, as_json=as_json)
+            unneeded = exit_code == 0
+        except KeyboardInterrupt:
+            unneeded = True
+            raise
+        finally:
+            _leave(work, remove=unneeded and folder is None and not keep)
+    return exit_code
+
+
+def _leave(work: Path, *, remove: bool) -> None:
+    """Remove the folder, or say where it is: it holds keys and a passphrase."""
+    if remove:
         shutil.rmtree(work)
     else:
         click.echo(f"everything is in {work}", err=True)
-    return exit_code
 
 
 def perform(
@@ -123,17 +136,24 @@ def _check_empty(work: Path) -> None:
 
 
 @contextmanager
-def _stopped_at_the_end(stage: Stage, *, keep: bool) -> Generator[None]:
-    """Stop all processes, however it ends; with `keep` leave them unless something was raised.
-
-    Ctrl-C and its like are the wish to stop, and are ignored while things are stopping.
-    """
+def _interruptible(stage: Stage) -> Generator[None]:
+    """Take Ctrl-C and its like as the wish to stop; ignore them once things are stopping."""
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
         if not stage.is_closed:
             raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupted) for number in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _stopped_at_the_end(stage: Stage, *, keep: bool) -> Generator[None]:
+    """Stop all processes, however it ends; with `keep` leave them unless something was raised."""
     kept = False
     try:
         yield
@@ -143,8 +163,6 @@ def _stopped_at_the_end(stage: Stage, *, keep: bool) -> Generator[None]:
     finally:
         if not kept:
             stage.stop()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _play(

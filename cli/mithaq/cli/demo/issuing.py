@@ -106,6 +106,7 @@ def _issue(stage: Stage, member: Member, batch: Sequence[ParsedRecord]) -> None:
         if not item.disclosures:
             raise CheckFailedError(f"{member.name} could not issue: {item.error.code}")
         issued.records += 1
+        issued.by_member[member.name] += 1
         issued.alerts.setdefault(member.name, []).append(record)
         for reader in {name for each in item.disclosures for name in each.recipients}:
             issued.expected[reader] = issued.expected.get(reader, 0) + 1

@@ -33,7 +33,7 @@ def issue_list(
     if answer["faults"]:
         raise CheckFailedError(f"{len(answer['faults'])} entries of the list were not taken")
     issued = stage.issued
-    issued.records = int(answer["new"])
+    issued.records = issued.by_member[ISSUER] = int(answer["new"])
     readers = _readers(stage)
     issued.expected = dict.fromkeys(readers, issued.records)
     say(f"{ISSUER} issues the {issued.records} entries of {file.name} to {', '.join(readers)}")

@@ -69,7 +69,7 @@ def print_members(stage: Stage, result: Result) -> None:
     rows = [
         {
             "member": name,
-            "issued": len(stage.issued.alerts.get(name, ())),
+            "issued": stage.issued.by_member[name],
             "opened": result.opened.get(name, 0),
             "hits": status.hits,
             "erased": result.erased.get(name, 0),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ class Issued:
     """What was issued, and what should therefore be opened where."""
 
     records: int = 0
+    by_member: Counter[str] = field(default_factory=Counter[str])
+    # Of a list only samples.
     alerts: dict[str, list[ParsedRecord]] = field(default_factory=dict[str, list["ParsedRecord"]])
     expected: dict[str, int] = field(default_factory=dict[str, int])
     denied: int = 0
