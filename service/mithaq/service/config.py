@@ -41,7 +41,7 @@ class ConfigError(MithaqError):
 
     code = "MQ-CONFIG-INVALID"
     public_message = "The configuration is not usable."
-    fix = "Correct the setting named; `mithaq config show --origin` lists where each comes from."
+    fix = "Correct the setting named; `mithaq config show FOLDER --origin` lists all."
     grpc_status = grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -112,18 +112,23 @@ def from_file(file: Path) -> dict[str, Given]:
     """Return the settings in a TOML file by dotted name."""
     try:
         if file.stat().st_size > FILE_SIZE_BYTES_MAX:
-            raise ConfigError(f"{file} is larger than {FILE_SIZE_BYTES_MAX} bytes")
+            raise unusable(f"{file} is larger than {FILE_SIZE_BYTES_MAX} bytes")
         text = file.read_text(encoding="utf-8")
         tables = tomllib.loads(text)
     except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}") from None
+        raise unusable(f"{file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         # Both say where and which rule, and quote at most one character.
-        raise ConfigError(f"{file}: {error}") from None
+        raise unusable(f"{file}: {error}") from None
     lines = line_numbers(text)
     return {
         name: Given(value, f"file {file}:{lines.get(name, 1)}") for name, value in flattened(tables)
     }
+
+
+def unusable(why: str) -> ConfigError:
+    """Return the error about a whole file; whoever starts the process may know its name."""
+    return ConfigError(why, public_message=why)
 
 
 def flattened(tables: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
@@ -191,7 +196,7 @@ def check_known(given: Mapping[str, Given], known: Mapping[str, object]) -> None
             hint = f"; did you mean {found[0]}?" if found else ""
             raise ConfigError(
                 f"{each.origin}: there is no setting {name}{hint}",
-                public_message=f"There is no setting {name}{hint}",
+                public_message=f"{each.origin}: there is no setting {name}{hint}",
             )
 
 

@@ -335,10 +335,18 @@ def printable(text: str) -> str:
 def plain_fault(status: StatusCode) -> Fault:
     """Return the fault of a status that says no more than its name."""
     code = f"MQ-REMOTE-{status.name.replace('_', '-')}"
-    return Fault(code, f"The other side answered {status.name}.", DEFAULT_FIX, status)
+    fix = "Look into the log of the other side; its own errors say more."
+    return Fault(code, f"The other side answered {status.name}.", fix, status)
 
 
 PLAIN_FAULTS = {
+    StatusCode.UNIMPLEMENTED: Fault(
+        "MQ-REMOTE-UNIMPLEMENTED",
+        "The other side does not serve this call.",
+        "The profile is of another part, such as a hub or registrar where a node is needed: "
+        "name one of the part that the command is about.",
+        StatusCode.UNIMPLEMENTED,
+    ),
     StatusCode.UNAVAILABLE: Fault(
         "MQ-UNREACHABLE",
         "The other side does not answer, or would not accept our certificate.",

@@ -34,7 +34,11 @@ BY_PREFIX: tuple[tuple[str, ExitCode], ...] = (
     ("MQ-REQUEST", ExitCode.USAGE),
     ("MQ-IDENTITY", ExitCode.IDENTITY),
     ("MQ-CERT", ExitCode.IDENTITY),
+    ("MQ-KEY-EXISTS", ExitCode.CONFLICT),
     ("MQ-KEY", ExitCode.IDENTITY),
+    ("MQ-TRUST-GENESIS", ExitCode.VERIFICATION_FAILED),
+    ("MQ-TRUST-NO-MEMBER", ExitCode.NOT_FOUND),
+    ("MQ-TRUST-NOT-PENDING", ExitCode.NOT_FOUND),
     ("MQ-LEDGER", ExitCode.VERIFICATION_FAILED),
     ("MQ-AUDIT", ExitCode.VERIFICATION_FAILED),
 )
