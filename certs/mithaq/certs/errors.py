@@ -5,6 +5,7 @@ may learn, ``fix`` says what to do next and ``alarm`` names the alarm of PROTOCO
 that the fault raises. No message holds key material or a secret.
 """
 
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -91,6 +92,11 @@ class KeystoreModeError(TrustError):
         "Run `chmod 700` on the folder and `chmod 600` on the key; if others had access, "
         "replace the key."
     )
+
+    def __init__(self, message: str, *, path: Path) -> None:
+        """Say what is wrong with which file or folder; the path is for its owner only."""
+        super().__init__(message)
+        self.why = f"{path}: {message}"
 
 
 class KeyMissingError(TrustError):

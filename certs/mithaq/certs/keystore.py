@@ -144,9 +144,9 @@ class Keystore:
         except FileNotFoundError:
             raise KeyMissingError(f"there is no key {name}") from None
         except OSError:
-            raise KeystoreModeError(f"the key {name} is no plain file of ours") from None
+            raise KeystoreModeError(f"the key {name} is no plain file of ours", path=path) from None
         try:
-            self._check_mode(os.fstat(handle), f"the key {name}", plain=stat.S_ISREG)
+            self._check_mode(path, os.fstat(handle), f"the key {name}", plain=stat.S_ISREG)
             content = os.read(handle, KEY_FILE_SIZE_BYTES_MAX + 1)
         finally:
             os.close(handle)
@@ -170,20 +170,24 @@ class Keystore:
             found = self.directory.lstat()
         except FileNotFoundError:
             raise KeyMissingError("the key folder is missing") from None
-        self._check_mode(found, "the key folder", plain=stat.S_ISDIR)
+        self._check_mode(self.directory, found, "the key folder", plain=stat.S_ISDIR)
 
     def _check_mode(
-        self, found: os.stat_result, what: str, *, plain: Callable[[int], bool]
+        self, path: Path, found: os.stat_result, what: str, *, plain: Callable[[int], bool]
     ) -> None:
         if not plain(found.st_mode):
-            raise KeystoreModeError(f"{what} is not a plain file or folder, as it should be")
+            raise KeystoreModeError(
+                f"{what} is not a plain file or folder, as it should be", path=path
+            )
         forbidden = _OTHERS_OF_CREDENTIALS if self.credentials else _OTHERS
         if found.st_mode & forbidden:
             mode = stat.S_IMODE(found.st_mode)
-            raise KeystoreModeError(f"{what} has mode {mode:04o}, so others can get at it")
+            raise KeystoreModeError(
+                f"{what} has mode {mode:04o}, so others can get at it", path=path
+            )
         owners = {os.geteuid(), 0} if self.credentials else {os.geteuid()}
         if found.st_uid not in owners:
-            raise KeystoreModeError(f"{what} belongs to another user")
+            raise KeystoreModeError(f"{what} belongs to another user", path=path)
 
 
 def _armoured(key: SeedKey | TlsKey) -> bytes:

@@ -55,10 +55,10 @@ class Passphrase:
         try:
             with path.open("rb") as file:
                 if path.stat().st_mode & 0o077:
-                    raise KeystoreModeError("the passphrase file can be read by others")
+                    raise KeystoreModeError("the passphrase file can be read by others", path=path)
                 content = file.read(PASSPHRASE_SIZE_BYTES_MAX + 2)
         except OSError:
-            raise KeystoreModeError("the passphrase file cannot be read") from None
+            raise KeystoreModeError("the passphrase file cannot be read", path=path) from None
         try:
             return cls(content.decode().split("\n")[0].removesuffix("\r"))
         except UnicodeDecodeError:

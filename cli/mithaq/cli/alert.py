@@ -30,8 +30,13 @@ def alert() -> None:
 def _record_bytes(file: Path) -> bytes:
     # Imported here: the forms load the whole record model.
     from mithaq.node.records import forms
+    from mithaq.node.records.errors import FormError
 
-    return forms.load(file.read_text(encoding="utf-8")).SerializeToString(deterministic=True)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise FormError("the file is not in UTF-8") from None
+    return forms.load(text).SerializeToString(deterministic=True)
 
 
 @alert.command()

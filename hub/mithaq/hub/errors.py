@@ -187,4 +187,9 @@ class HubFolderError(HubError):
 
     code = "MQ-HUB-FOLDER"
     public_message = "The work folder is not as this command needs it."
-    fix = "Run `mithaq hub init` once, then `mithaq hub complete` with the approval."
+    fix = "Run `mithaq hub init` once, then again with `--approval` and `--root-pin`."
+
+    @property
+    def why(self) -> str:
+        """What is wrong with which folder, for its operator."""
+        return str(self)

@@ -11,7 +11,7 @@ from typing import Self
 
 from pydantic import Field
 
-from mithaq.service.config import Loaded, Section, load
+from mithaq.service.config import ConfigError, Loaded, Section, load
 
 CONFIG_FILE = "node.toml"
 
@@ -102,6 +102,12 @@ class NodeConfig(Section):
     @classmethod
     def read(cls, folder: Path, flags: dict[str, object] | None = None) -> Loaded[Self]:
         """Return the settings of a work folder; raise ConfigError."""
+        if not (folder / CONFIG_FILE).exists():
+            raise ConfigError(
+                f"{folder} has no {CONFIG_FILE}",
+                public_message=f"The node in {folder} has not joined yet.",
+                fix="Have it approved, then run the same `mithaq node join` again.",
+            )
         # The folder is where the file lies: a work folder may be moved.
         given = {"directory": str(folder), **(flags or {})}
         return load(cls, file=folder / CONFIG_FILE, flags=given)

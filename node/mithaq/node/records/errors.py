@@ -80,7 +80,14 @@ class FormError(RecordError):
     """A record as people write it cannot be read."""
 
     code = "MQ-RECORD-FORM"
+    grpc_status: ClassVar[str] = "INVALID_ARGUMENT"
     public_message = "The written form of the record cannot be read."
+    fix: ClassVar[str] = "Correct the line named; `examples` has alerts that are of the form."
+
+    @property
+    def why(self) -> str:
+        """Which field and line, for whoever wrote them; no value."""
+        return str(self)
 
 
 class NameFormError(RecordError):
