@@ -22,7 +22,7 @@ from mithaq.node.folder import NodeFolder
 from mithaq.node.keyring import Keyring
 from mithaq.v1 import local_pb2
 from mithaq.v1.record_pb2 import Alert, Record
-from tests.demo.played.conftest import copy_database
+from tests.demo.played.conftest import OVERDUE, copy_database
 from tests.imports.lists import PUBLISHED, individual, wrapped
 from tests.imports.walker import Texts, file_texts, record_texts
 
@@ -73,8 +73,8 @@ EDITIONS = _editions()
 def test_every_text_of_both_editions_is_at_both_readers(
     stage: Stage, edition: Edition, tmp_path: Path
 ) -> None:
-    # The deadline is the sabotages': short of what a whole list may take to be erased.
-    stage.expected_alarms |= {"erasure overdue"}
+    # The deadlines are the sabotages': short of what a whole list may take.
+    stage.expected_alarms |= OVERDUE
     older, newer = file_texts(edition.older()), file_texts(edition.newer())
     assert (len(older), len(newer)) == edition.entries
 
