@@ -57,8 +57,11 @@ def _enter(
 @_options
 def suspend(*, member: str, reason: str, **given: Any) -> int:  # noqa: ANN401 (the common options)
     """Suspend MEMBER at once, until it is reinstated; wait until every node enforces it."""
-    act = acts.MemberSuspended(member, reason_of(reason))
-    return _enter("trust.suspend", lambda _: act, **given)
+
+    def act_of(stub: trust_pb2_grpc.TrustServiceStub) -> Act:
+        return acts.MemberSuspended(_member(stub, member), reason_of(reason))
+
+    return _enter("trust.suspend", act_of, **given)
 
 
 @click.command()
@@ -66,8 +69,21 @@ def suspend(*, member: str, reason: str, **given: Any) -> int:  # noqa: ANN401 (
 @_options
 def revoke(*, member: str, reason: str, **given: Any) -> int:  # noqa: ANN401 (as above)
     """Revoke MEMBER at once and for ever, and wait until every node enforces it."""
-    act = acts.MemberRevoked(member, reason_of(reason))
-    return _enter("trust.revoke", lambda _: act, **given)
+
+    def act_of(stub: trust_pb2_grpc.TrustServiceStub) -> Act:
+        return acts.MemberRevoked(_member(stub, member), reason_of(reason))
+
+    return _enter("trust.revoke", act_of, **given)
+
+
+def _member(stub: trust_pb2_grpc.TrustServiceStub, name: str) -> str:
+    if name not in {each.member for each in listed(stub).members}:
+        raise CliError(
+            "MQ-TRUST-NO-MEMBER",
+            f"the registry has no member {name}",
+            fix="copy the name from `mithaq trust members`",
+        )
+    return name
 
 
 @click.command("revoke-key")
