@@ -8,6 +8,7 @@ import pytest
 
 from mithaq.service.errors import from_rpc_error
 from mithaq.service.tls import (
+    Changes,
     ReloadedFiles,
     TlsFileError,
     TlsFiles,
@@ -80,6 +81,15 @@ def test_material_that_is_half_written_leaves_the_old_in_use(
     assert current() == federation.hub_tls()
     write(federation.node_tls("eg-moi"), tmp_path)
     assert current() == federation.node_tls("eg-moi")
+
+
+def test_handshakes_are_told_of_a_certificate_once_and_only_when_it_is_new() -> None:
+    material = [TlsMaterial(b"key", b"chain", b"roots")]
+    changes = Changes(lambda: material[0])
+    assert changes.since() is None
+    material[0] = TlsMaterial(b"key", b"renewed", b"roots")
+    assert changes.since() is not None
+    assert changes.since() is None
 
 
 async def test_a_renewed_certificate_is_shown_at_the_next_handshake(

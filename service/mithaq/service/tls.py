@@ -6,9 +6,11 @@ can't be changed: open a new one and drain the old. TLS names a peer; whether it
 call is the registry's to say.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import grpc
 
@@ -109,15 +111,46 @@ def server_credentials(
     With `client_certificates` a peer without a certificate of one of the roots is
     turned away by TLS; without (enrolment only) nobody is asked for one.
     """
-
-    def configuration() -> grpc.ServerCertificateConfiguration:
-        now = material()
-        return grpc.ssl_server_certificate_configuration(
-            [(now.private_key, now.chain)], root_certificates=now.roots
-        )
-
+    changes = Changes(material)
+    # None says "as before" (grpc's documentation); the published types forget it.
+    since = cast("Callable[[], grpc.ServerCertificateConfiguration]", changes.since)
     return grpc.dynamic_ssl_server_credentials(
-        configuration(), configuration, require_client_authentication=client_certificates
+        changes.first, since, require_client_authentication=client_certificates
+    )
+
+
+class Changes:
+    """What handshakes are to use, told only when it is new.
+
+    grpcio 1.85 replaces what other handshakes are using at that moment whenever it is
+    given a configuration: told anew at each handshake, a hub with 32 nodes that came back
+    together and a node crashed in it (freed memory, a reference count below zero).
+    """
+
+    def __init__(self, material: Callable[[], TlsMaterial]) -> None:
+        """Ask for the first material."""
+        self._material = material
+        self._told = material()
+        self._lock = threading.Lock()
+
+    @property
+    def first(self) -> grpc.ServerCertificateConfiguration:
+        """The configuration to begin with."""
+        return _configuration(self._told)
+
+    def since(self) -> grpc.ServerCertificateConfiguration | None:
+        """Return the configuration, or None where it is as it was told before."""
+        with self._lock:
+            now = self._material()
+            if now == self._told:
+                return None
+            self._told = now
+        return _configuration(now)
+
+
+def _configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(material.private_key, material.chain)], root_certificates=material.roots
     )
 
 
