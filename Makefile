@@ -5,6 +5,9 @@
 .SUFFIXES:
 
 BIN := .venv/bin
+# Compiled code is kept even where a machine's settings say no: the tests and the demo start
+# a hundred processes, and each would compile the world anew.
+export PYTHONDONTWRITEBYTECODE :=
 # The first interpreter that is new enough; PYTHON=... overrides it.
 PYTHON ?= $(firstword $(shell for name in python3.11 python3 python3.12 python3.13 python3.14; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name; done; true))
@@ -27,7 +30,7 @@ venv: .venv/installed ## .venv with the locked packages and the project itself, 
 	test -x $(BIN)/uv || { \
 		sed -n '/^uv==/,/^[^ ]/{/^uv==/p;/^ *--hash/p;}' requirements/dev.lock > .venv/uv.lock && \
 		$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.lock; }
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.lock
 	@# hatchling is in the lock, so nothing unlocked is fetched to build with.
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@

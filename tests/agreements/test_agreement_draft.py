@@ -8,9 +8,9 @@ from mithaq.agreements.countries import ALPHA3, ALPHA3_OF, country_of
 from mithaq.agreements.draft import draft
 from mithaq.agreements.errors import TermsInvalidError
 from mithaq.agreements.lint import lint
-from mithaq.agreements.streams import streams_of
 from mithaq.agreements.terms import Agreement
 from mithaq.agreements.vocabulary import StreamRole
+from tests.agreements.plans import streams_of
 
 FROM = datetime(2026, 1, 1, tzinfo=UTC)
 UNTIL = datetime(2031, 1, 1, tzinfo=UTC)

@@ -13,9 +13,10 @@ from mithaq.agreements.facts import Facts
 from mithaq.agreements.header import Header
 from mithaq.agreements.reason import Reason
 from mithaq.agreements.status import ACTIVE, AgreementStatus
-from mithaq.agreements.streams import audience_for, streams_for, streams_of
+from mithaq.agreements.streams import audience_for
 from mithaq.agreements.terms import Agreement
 from mithaq.agreements.vocabulary import EntryKind, OfficerRole, Purpose, StreamRole, SubjectType
+from tests.agreements.plans import chosen_for, streams_of
 from tests.agreements.samples import DAY, NOW, disclose
 from tests.agreements.strategies import (
     MEMBERS,
@@ -116,7 +117,8 @@ def test_the_hub_never_refuses_what_the_sender_may_send(
     allowed, _ = audience_for(agreement, status=ACTIVE, sender=sender, facts=record, at=NOW)
     assume(allowed)
     midnight = (record.expires_at + DAY).replace(hour=0)
-    for plan in streams_for(agreement, sender=sender, recipients=allowed):
+    chosen, _ = chosen_for(agreement, sender=sender, recipients=allowed)
+    for plan in chosen:
         decision = decide_header(
             agreement,
             status=ACTIVE,
@@ -159,11 +161,9 @@ def test_streams_reach_exactly_the_recipients_that_are_allowed(
     allowed, decisions = audience_for(agreement, status=ACTIVE, sender=sender, facts=record, at=NOW)
     assert set(allowed) == {member for member, each in decisions.items() if each.allowed}
     assert set(decisions) == set(MEMBERS) - {sender}
-    reached = [
-        member
-        for plan in streams_for(agreement, sender=sender, recipients=allowed)
-        for member in plan.audience
-    ]
+    chosen, missing = chosen_for(agreement, sender=sender, recipients=allowed)
+    assert not missing
+    reached = [member for plan in chosen for member in plan.audience]
     assert sorted(reached) == list(allowed)
 
 

@@ -143,7 +143,7 @@ def test_a_member_shows_every_key_that_it_was_enrolled_with(federation: Federati
         agency.log.ed25519.public,
         agency.log.mldsa.public,
     )
-    assert member.receipt_ed25519 == agency.held.public
+    assert member.receipt.held == agency.held.public
     assert member.receipt_mldsa == agency.receipt_mldsa.public
     assert member.duty == agency.duty.public
     assert member.tls_fingerprints == (agency.certificate.fingerprint,)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mithaq.certs.offline import OfflineKeystore, Passphrase
+from mithaq.certs.offline import COST_MIN, OfflineKeystore, Passphrase
 from mithaq.node.config import NodeConfig
 from mithaq.node.folder import NodeFolder
 from mithaq.node.join import Joined, JoinRefusedError, JoinRequest, join
@@ -36,6 +36,7 @@ def request_of(folder: Path, invitation: object, **changes: object) -> JoinReque
         "wait_for": timedelta(seconds=20),
         "local_listen": "127.0.0.1:0",
         "metrics_port": 0,
+        "key_cost": COST_MIN,
         **changes,
     }
     return JoinRequest(**given)  # type: ignore[arg-type]

@@ -19,11 +19,10 @@ def test_an_alert_is_found_by_all_that_it_says(category: str) -> None:
     record = alert(category)
     keys = keys_of(record, KEY)
     person = record.alert.person
-    asked = {KEY.alert_id(record.alert_id)}
+    asked: set[bytes] = set()
     for name in person.names:
         asked.update(KEY.name_words(f"{name.forenames} {name.surname}"))
         asked.update(KEY.name_words(name.original_script))
-        asked.add(KEY.mrz_name(name.mrz + "<<<"))
     for document in person.documents:
         asked.add(KEY.document(f"{document.number[:3]} {document.number[3:].lower()}"))
         asked.add(KEY.document(document.number, document.issuing_state.code))
@@ -31,7 +30,7 @@ def test_an_alert_is_found_by_all_that_it_says(category: str) -> None:
         asked.add(KEY.document(record.alert.travel_document.number))
         asked.add(KEY.document(record.alert.travel_document.number, "EGY"))
     assert asked <= keys
-    assert 3 <= len(keys) <= 16
+    assert 2 <= len(keys) <= 14
 
 
 def test_without_the_index_key_a_key_says_nothing() -> None:
@@ -95,10 +94,9 @@ def test_an_entity_is_found_by_its_names_and_registrations() -> None:
         target.listing.list_name = target.listing.regime = "Synthetic"
         target.listing.reference_number = "SYe.001"
         target.listing.listed_on.precision = subject.DATE_PRECISION_UNKNOWN
-        target.origin.system, target.origin.reference = "UNSC", "17"
 
     keys = keys_of(parse_record(changed(entity)), KEY)
-    assert {*KEY.name_words("ZARBAL"), KEY.document("hrb1234"), KEY.origin("UNSC", "17")} <= keys
+    assert {*KEY.name_words("ZARBAL"), KEY.document("hrb1234")} <= keys
 
 
 def test_a_holder_is_found_by_the_document_that_is_reported() -> None:

@@ -1,4 +1,4 @@
-"""Finding a record again: by document, by alert, by name and date of birth."""
+"""Finding a record again: by document, by name and date of birth."""
 
 from datetime import date
 
@@ -41,12 +41,6 @@ def by_document(database: Database, number: str, state: str) -> tuple[int, ...]:
     ).record_numbers
 
 
-def by_alert_id(database: Database, alert_id: str) -> tuple[int, ...]:
-    return database.read_sync(
-        lambda connection: search.by_alert_id(connection, KEY, alert_id)
-    ).record_numbers
-
-
 def by_name(database: Database, name: str, born: date | None = None) -> tuple[int, ...]:
     query = NameQuery(name, born)
     return database.read_sync(
@@ -62,9 +56,7 @@ def birth(record: ParsedRecord) -> date:
 class TestSearch:
     """What holds on every database."""
 
-    def test_a_record_is_found_by_document_alert_and_machine_readable_name(
-        self, indexed: Database
-    ) -> None:
+    def test_a_record_is_found_by_the_number_of_its_document(self, indexed: Database) -> None:
         for number, record in RECORDS.items():
             person = record.alert.person
             document = (
@@ -73,7 +65,6 @@ class TestSearch:
                 else record.alert.travel_document.number
             )
             assert by_document(indexed, f" {document.lower()}", "EGY") == (number,)
-            assert number in by_alert_id(indexed, record.alert_id)
 
     def test_a_person_is_found_first_by_name_and_date_of_birth_in_either_script(
         self, indexed: Database
@@ -99,21 +90,6 @@ class TestSearch:
             lambda connection: search.by_name(connection, KEY, NameQuery("zanbar"))
         )
         assert (len(found.record_numbers), found.more) == (search.CANDIDATES_MAX, True)
-
-    def test_an_entry_of_a_list_is_found_by_its_reference(self, indexed: Database) -> None:
-        entries = sorted_entries([(7_000, [KEY.origin("UNSC", "42")])])
-        indexed.write_sync(lambda connection: index.append(connection, entries))
-        found = indexed.read_sync(
-            lambda connection: search.by_origin(connection, KEY, system="UNSC", reference="42")
-        )
-        assert found.record_numbers == (7_000,)
-
-    def test_a_machine_readable_name_is_found_whole(self, indexed: Database) -> None:
-        mrz = RECORDS[1].alert.person.names[0].mrz
-        found = indexed.read_sync(
-            lambda connection: search.by_mrz_name(connection, KEY, f"{mrz}<<<<")
-        )
-        assert 1 in found.record_numbers
 
 
 def named(name: str, *dates: subject.PartialDate, **kinds: int) -> ParsedRecord:

@@ -52,10 +52,3 @@ class FactsInvalidError(AgreementError):
 
     code = "MQ-AGREEMENT-FACTS"
     public_message = "The facts of the record are not of their form."
-
-
-class PartyUnknownError(AgreementError):
-    """A member that is no party to the agreement was named."""
-
-    code = "MQ-AGREEMENT-PARTY"
-    public_message = "No agreement in force allows this."

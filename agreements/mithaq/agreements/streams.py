@@ -14,7 +14,6 @@ from typing import Final, TypeVar
 from mithaq.agreements.categories import Category
 from mithaq.agreements.clause import Clause
 from mithaq.agreements.decision import decide_audience
-from mithaq.agreements.errors import PartyUnknownError
 from mithaq.agreements.facts import Facts
 from mithaq.agreements.grant import forbids_header
 from mithaq.agreements.header import linking
@@ -24,6 +23,7 @@ from mithaq.agreements.terms import Agreement
 from mithaq.agreements.vocabulary import StreamRole
 
 Word = TypeVar("Word")
+Offered = TypeVar("Offered")
 # Plans that were last asked about, each of one sender: with 32 parties some 90 rows.
 PLANS_KEPT_MAX: Final = 1024
 
@@ -36,15 +36,6 @@ class StreamPlan:
     audience: tuple[str, ...]
     role: StreamRole
     purposes: tuple[str, ...]
-
-
-def streams_of(agreement: Agreement) -> tuple[StreamPlan, ...]:
-    """Return every stream that the parties open when the agreement becomes active."""
-    return tuple(
-        plan
-        for sender in sorted(agreement.members)
-        for plan in streams_from(agreement, sender=sender)
-    )
 
 
 @lru_cache(maxsize=PLANS_KEPT_MAX)
@@ -160,37 +151,18 @@ def audience_for(
     return allowed, decisions
 
 
-def streams_for(
-    agreement: Agreement, *, sender: str, recipients: Iterable[str]
-) -> list[StreamPlan]:
-    """Return the planned streams that together reach exactly these recipients, each once.
+def largest_that_fit(
+    offered: Iterable[tuple[Offered, frozenset[str]]], wanted: Iterable[str]
+) -> tuple[list[Offered], frozenset[str]]:
+    """Return the largest of some streams that reach only those wanted, each of them once.
 
-    One where there is one for them all; otherwise the largest that fit, down to those for
-    a single recipient. Raises PartyUnknownError where no clause lets the sender reach one.
+    Each stream is offered with those whom it reaches; of two with the same, the first is
+    taken. Also returned is whom none of the streams reaches.
     """
-    missing = set(recipients)
-    chosen: list[StreamPlan] = []
-    for plan in _largest_first(agreement, sender):
-        if missing and missing.issuperset(plan.audience):
-            chosen.append(plan)
-            missing.difference_update(plan.audience)
-    if missing:
-        raise PartyUnknownError(
-            f"no clause lets {sender} disclose to {', '.join(sorted(missing))}",
-            fix="choose recipients that `mithaq agreement explain` lists",
-        )
-    return chosen
-
-
-@lru_cache(maxsize=PLANS_KEPT_MAX)
-def _largest_first(agreement: Agreement, sender: str) -> tuple[StreamPlan, ...]:
-    plans = (
-        plan
-        for plan in streams_from(agreement, sender=sender)
-        if plan.role is StreamRole.DISCLOSURE
-    )
-    return tuple(sorted(plans, key=_by_size))
-
-
-def _by_size(plan: StreamPlan) -> tuple[int, tuple[str, ...]]:
-    return -len(plan.audience), plan.audience
+    chosen: list[Offered] = []
+    missing = frozenset(wanted)
+    for stream, reached in sorted(offered, key=lambda each: -len(each[1])):
+        if reached and reached <= missing:
+            chosen.append(stream)
+            missing -= reached
+    return chosen, missing

@@ -67,11 +67,6 @@ class Member:
         return self.log.mldsa44
 
     @property
-    def receipt_ed25519(self) -> bytes:
-        """Ed25519 key of held and witness cosignatures; opened has ``opened_ed25519``."""
-        return self.receipt.held
-
-    @property
     def opened_ed25519(self) -> bytes:
         """Ed25519 key of opened cosignatures."""
         return self.receipt.opened

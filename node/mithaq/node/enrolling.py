@@ -20,7 +20,7 @@ from mithaq.certs.cards import KeyCard
 from mithaq.certs.enrolment import make_enrolment_request
 from mithaq.certs.invitation import Invitation
 from mithaq.certs.keys import Ed25519Key, SigningPair
-from mithaq.certs.offline import OfflineKeystore, Passphrase
+from mithaq.certs.offline import COST_DEFAULT, OfflineKeystore, Passphrase
 from mithaq.certs.tls import (
     IdentityKind,
     SpiffeId,
@@ -68,6 +68,8 @@ class Agency:
     display_name: str
     country: str
     signatories: Sequence[str]
+    # What scrypt takes to open the keys of its people, as a power of two.
+    key_cost: int = COST_DEFAULT
 
 
 def prepare(
@@ -117,7 +119,7 @@ def _request(
     at: datetime,
 ) -> bytes:
     federation, member = invitation.federation, invitation.member
-    people = OfflineKeystore(folder.offline, passphrase=passphrase)
+    people = OfflineKeystore(folder.offline, passphrase=passphrase, cost=agency.key_cost)
     tls_key = tls_key_from_pem(folder.tls.private_key.read_bytes())
     return make_enrolment_request(
         invitation,

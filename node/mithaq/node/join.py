@@ -20,7 +20,7 @@ from mithaq.certs.acts import ReceiptKeys
 from mithaq.certs.authority import IssuedCertificate, check_path
 from mithaq.certs.invitation import Invitation
 from mithaq.certs.keystore import Keystore
-from mithaq.certs.offline import Passphrase
+from mithaq.certs.offline import COST_DEFAULT, Passphrase
 from mithaq.certs.registry import Registry
 from mithaq.certs.tls import (
     IdentityKind,
@@ -92,6 +92,8 @@ class JoinRequest:
     metrics_port: int = 7451
     database_url: str = ""
     wait_for: timedelta = WAIT_DEFAULT
+    # What scrypt takes to open the keys of its people, as a power of two.
+    key_cost: int = COST_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ async def join(
     folder = NodeFolder(request.folder)
     if (request.folder / CONFIG_FILE).exists():
         return _joined_before(request, folder)
-    agency = Agency(request.display_name, request.country, request.signatories)
+    agency = Agency(request.display_name, request.country, request.signatories, request.key_cost)
     asking = await asyncio.to_thread(
         prepare, folder, request.invitation, agency, passphrase=passphrase, at=works.now()
     )

@@ -120,11 +120,6 @@ def _common(a: bytes, b: bytes) -> int:
     return next((at for at in range(length) if a[at] != b[at]), length)
 
 
-def find_texts(texts: Iterable[str], folder: Path) -> list[Found]:
-    """Look for each text in each file below a folder."""
-    return find_bytes(Needles.of(texts), folder)
-
-
 def find_bytes(needles: Needles, folder: Path) -> list[Found]:
     """Look for byte strings in each file below a folder."""
     return [

@@ -24,7 +24,6 @@ from mithaq.node.exchange.out_stream import OUT_BODY, STREAM, OwnStream, list_ow
 from mithaq.node.exchange.receipts import OPENED
 from mithaq.node.exchange.withdrawing import ASKED, ERASURE
 from mithaq.store.audit import root_at
-from mithaq.store.tables import LOG
 from mithaq.v1 import exchange_pb2
 
 _FIRST_WAITING: Final = (
@@ -232,13 +231,3 @@ def _drop_secrets(connection: sa.Connection, log_no: int, through: int) -> None:
             .where(EPOCH.c.log_no == log_no, EPOCH.c.epoch < newest, EPOCH.c.secret.is_not(None))
             .values(secret=None)
         )
-
-
-def backlog_entries(connection: sa.Connection) -> int:
-    """Return how many own entries the hub has not accepted yet."""
-    total = connection.execute(
-        sa.select(sa.func.sum(LOG.c.size - STREAM.c.accepted_size))
-        .join(LOG, LOG.c.log_no == STREAM.c.log_no)
-        .where(STREAM.c.own.is_(True))
-    ).scalar()
-    return int(total or 0)

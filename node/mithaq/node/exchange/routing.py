@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from mithaq.agreements.reason import Decision
 from mithaq.agreements.status import AgreementState, AgreementStatus
-from mithaq.agreements.streams import audience_for
+from mithaq.agreements.streams import audience_for, largest_that_fit
 from mithaq.agreements.terms import Agreement
 from mithaq.certs.errors import TrustError
 from mithaq.certs.participants import AgreementRecord
@@ -219,14 +219,9 @@ def choose(
 
     One stream where there is one; otherwise the largest that fit. Raises NoStreamError.
     """
-    chosen: list[OwnStream] = []
-    missing = set(wanted)
     # The newest first: of two streams with the same readers, the older is on its way out.
-    newest = sorted(streams, key=lambda each: (-len(each[1]), -each[0].log_no))
-    for stream, readers in newest:
-        if readers and readers <= missing:
-            chosen.append(stream)
-            missing -= readers
+    newest = sorted(streams, key=lambda each: -each[0].log_no)
+    chosen, missing = largest_that_fit(newest, wanted)
     if missing or not chosen:
         raise NoStreamError(f"no stream to {', '.join(sorted(missing)) or 'anybody'}")
     return tuple(chosen)

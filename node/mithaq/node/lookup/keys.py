@@ -27,12 +27,9 @@ _UNKNOWN_YEAR = "?"
 class Label(Enum):
     """The spaces of keys; the value is hashed, so none may change."""
 
-    ALERT_ID = b"mithaq/lookup/alert\x00"
-    ORIGIN = b"mithaq/lookup/origin\x00"
     DOCUMENT = b"mithaq/lookup/document\x00"
     DOCUMENT_OF_STATE = b"mithaq/lookup/document-of-state\x00"
     NAME_WORD = b"mithaq/lookup/name-word\x00"
-    MRZ_NAME = b"mithaq/lookup/mrz-name\x00"
     BIRTH_YEAR = b"mithaq/lookup/birth-year\x00"
 
 
@@ -70,21 +67,9 @@ class IndexKey:
             return self.of(Label.DOCUMENT_OF_STATE, f"{state}/{plain}")
         return self.of(Label.DOCUMENT, plain)
 
-    def alert_id(self, alert_id: str) -> bytes:
-        """Return the key of an alert's id."""
-        return self.of(Label.ALERT_ID, alert_id)
-
-    def origin(self, system: str, reference: str) -> bytes:
-        """Return the key of a record's reference in the system it came from."""
-        return self.of(Label.ORIGIN, f"{system}/{reference}")
-
     def name_words(self, name: str) -> list[bytes]:
         """Return the keys of the words of a name, each once."""
         return [self.of(Label.NAME_WORD, word) for word in dict.fromkeys(name_words(name))]
-
-    def mrz_name(self, mrz: str) -> bytes:
-        """Return the key of a whole machine-readable name."""
-        return self.of(Label.MRZ_NAME, mrz.strip("<"))
 
     def birth_years(self, year: int) -> list[bytes]:
         """Return the keys to ask for with a year of birth: it, and those unknown."""
@@ -96,9 +81,7 @@ def keys_of(record: ParsedRecord, index_key: IndexKey) -> set[bytes]:
     if record.kind is not RecordKind.ALERT:
         return set()
     alert = record.alert
-    keys = {index_key.alert_id(alert.alert_id)}
-    if alert.origin.reference:
-        keys.add(index_key.origin(alert.origin.system, alert.origin.reference))
+    keys: set[bytes] = set()
     if alert.HasField("person"):
         keys.update(_person(alert.person, index_key))
     elif alert.HasField("entity"):
@@ -121,8 +104,6 @@ def _names(names: Iterable[subject.Name], index_key: IndexKey) -> Iterator[bytes
     words: set[str] = set()
     for name in names:
         words.update(written_words(name))
-        if name.mrz:
-            yield index_key.mrz_name(name.mrz)
     for word in words:
         yield index_key.of(Label.NAME_WORD, word)
 

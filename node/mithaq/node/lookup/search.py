@@ -42,23 +42,6 @@ def by_document(
     return _first(numbers(connection, index_key.document(number, state)))
 
 
-def by_alert_id(connection: sa.Connection, index_key: IndexKey, alert_id: str) -> Candidates:
-    """Return the versions held of an alert."""
-    return _first(numbers(connection, index_key.alert_id(alert_id)))
-
-
-def by_origin(
-    connection: sa.Connection, index_key: IndexKey, *, system: str, reference: str
-) -> Candidates:
-    """Return the records made from an entry of another system or list."""
-    return _first(numbers(connection, index_key.origin(system, reference)))
-
-
-def by_mrz_name(connection: sa.Connection, index_key: IndexKey, mrz: str) -> Candidates:
-    """Return the records with exactly this machine-readable name."""
-    return _first(numbers(connection, index_key.mrz_name(mrz)))
-
-
 def by_name(connection: sa.Connection, index_key: IndexKey, query: NameQuery) -> Candidates:
     """Return the records that share words with a name, those that share most first.
 

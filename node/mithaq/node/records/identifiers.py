@@ -5,7 +5,6 @@ Crockford's base 32 (github.com/ulid/spec). It sorts by time and says nothing
 about the subject. Clock and chance are arguments.
 """
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +12,6 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_BYTES = 10
 _ULID_CHARS = 26
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ID = re.compile(r"[a-z]{2,3}-[a-z0-9][a-z0-9-]{0,29}-[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 def new_ulid(*, at: datetime, randomness: Callable[[int], bytes]) -> str:
@@ -27,11 +25,6 @@ def new_ulid(*, at: datetime, randomness: Callable[[int], bytes]) -> str:
 def new_alert_id(issuer: str, *, at: datetime, randomness: Callable[[int], bytes]) -> str:
     """Return an id for an alert, a hit report or a form of this member."""
     return f"{issuer}-{new_ulid(at=at, randomness=randomness)}"
-
-
-def is_alert_id(text: str) -> bool:
-    """Say whether a text has the form of such an id."""
-    return _ID.fullmatch(text) is not None
 
 
 def issuer_of(alert_id: str) -> str:
