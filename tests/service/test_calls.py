@@ -162,11 +162,13 @@ class TestEnds:
         await eventually(lambda: wire.counted("ListHeads", "NOT_FOUND") == 1)
 
     async def test_a_peer_that_goes_away_is_counted_as_cancelled(self, wire: Wire) -> None:
-        call = wire.stub().Publish()
-        await call.write(MESSAGE)
+        # Its handler reads nothing: to one that reads, who goes away may look done (2 in 300).
+        call = exchange_pb2_grpc.SubscribeServiceStub(wire.channel()).Subscribe()
         await call.read()
         call.cancel()
-        await eventually(lambda: wire.counted("Publish", "CANCELLED") == 1)
+        cancelled = {"method": "/mithaq.v1.SubscribeService/Subscribe", "code": "CANCELLED"}
+        finished = "mithaq_rpc_finished_total"
+        await eventually(lambda: wire.metrics.get_sample_value(finished, cancelled) == 1)
         assert len(wire.live) == 0
 
     async def test_answers_to_one_question_stream_back(self, wire: Wire) -> None:
