@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import cache
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mithaq.agreements.vocabulary import RecordField
@@ -340,7 +340,16 @@ def test_while_an_entry_without_id_is_unread_nothing_is_withdrawn() -> None:
     assert found == Delta((), (), (), withdrawn=(), unread=("1", "2"))
 
 
+@pytest.mark.parametrize("encoding", ["AUTF-8", "utf-7", "rot13", "shift_jis", "undefined"])
+def test_a_file_in_an_encoding_that_cannot_be_read_is_refused(encoding: str) -> None:
+    declared = MADE_UP.replace(b'encoding="UTF-8"', f'encoding="{encoding}"'.encode(), 1)
+    assert declared != MADE_UP
+    with pytest.raises(ListMalformedError, match="encoding"):
+        read(declared)
+
+
 @given(st.binary(max_size=300), st.integers(0, len(MADE_UP)))
+@example(b"A", MADE_UP.index(b"UTF-8"))
 @settings(max_examples=150, deadline=None)
 def test_whatever_stands_in_a_file_it_is_read_or_refused(noise: bytes, at: int) -> None:
     for data in (noise, MADE_UP[:at] + noise + MADE_UP[at:]):

@@ -95,6 +95,9 @@ def _feed(parser: DefusedExpatParser, chunk: bytes | None) -> None:
         raise ListMalformedError(
             "the XML is not well-formed or ends early", line=error.getLineNumber() or 1
         ) from None
+    except (LookupError, ValueError):
+        # Unknown to Python, no text, or of several bytes a character: expat asks codecs.
+        raise ListMalformedError("in no encoding that can be read; use UTF-8", line=1) from None
 
 
 class _Events(ContentHandler):
