@@ -103,7 +103,7 @@ def _party(where: str, old: Party, new: Party) -> Iterator[Change]:
 PARTY_TEXTS: Final = frozenset({"display_name", "supervisor"})
 
 
-def _compared(where: str, old: Any, new: Any, *, more: Effect) -> Iterator[Change]:  # noqa: ANN401
+def _compared(where: str, old: Any, new: Any, *, more: Effect) -> Iterator[Change]:  # noqa: ANN401 - of any term
     """Yield the change of a value that can be more or less; `more` is what more does."""
     if old != new:
         effect = more if new > old else _reverse(more)
@@ -209,7 +209,7 @@ def _open_set(where: str, old: frozenset[str], new: frozenset[str]) -> Iterator[
         yield Change(where, Effect.NARROWS if new else Effect.WIDENS, _show(old), _show(new))
 
 
-def _refusal_change(where: str, old: Any, new: Any) -> Iterator[Change]:  # noqa: ANN401
+def _refusal_change(where: str, old: Any, new: Any) -> Iterator[Change]:  # noqa: ANN401 - of any term
     if isinstance(old, frozenset):
         before, after = cast("frozenset[str]", old), cast("frozenset[str]", new)
         # A refusal that reaches further narrows what may flow.

@@ -126,7 +126,7 @@ def _key_id(stub: trust_pb2_grpc.TrustServiceStub, text: str) -> bytes:
 @click.command("suspend-agreement")
 @click.argument("agreement_id")
 @_options
-def suspend_agreement(*, agreement_id: str, reason: str, **given: Any) -> int:  # noqa: ANN401
+def suspend_agreement(*, agreement_id: str, reason: str, **given: Any) -> int:  # noqa: ANN401 - common options
     """Suspend an agreement for all its parties, until `mithaq trust lift`."""
     act = acts.AgreementSuspended(agreement_id, reason_of(reason))
     return _enter("trust.suspend-agreement", lambda _: act, **given)
@@ -135,7 +135,7 @@ def suspend_agreement(*, agreement_id: str, reason: str, **given: Any) -> int:  
 @click.command("end-agreement")
 @click.argument("agreement_id")
 @_options
-def end_agreement(*, agreement_id: str, reason: str, **given: Any) -> int:  # noqa: ANN401
+def end_agreement(*, agreement_id: str, reason: str, **given: Any) -> int:  # noqa: ANN401 - common options
     """End an agreement for all its parties, for ever; what was shared is wound down."""
     act = acts.AgreementEnded(agreement_id, reason_of(reason))
     return _enter("trust.end-agreement", lambda _: act, **given)
@@ -144,7 +144,7 @@ def end_agreement(*, agreement_id: str, reason: str, **given: Any) -> int:  # no
 @click.command("remove-administrator")
 @click.argument("name")
 @_options
-def remove_administrator(*, name: str, reason: str, **given: Any) -> int:  # noqa: ANN401
+def remove_administrator(*, name: str, reason: str, **given: Any) -> int:  # noqa: ANN401 - common options
     """Remove the administrator NAME at once; k always stay."""
     act = acts.AdministratorRemoved(name, reason_of(reason))
     return _enter("trust.remove-administrator", lambda _: act, **given)

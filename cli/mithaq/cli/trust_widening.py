@@ -74,7 +74,7 @@ def reinstate(*, member: str, **given: Any) -> None:  # noqa: ANN401 (the common
     help="To lift a party's own suspension: what its signatories signed with `request-lift`.",
 )
 @administrator_options
-def lift(*, agreement_id: str, request_file: Path | None, **given: Any) -> None:  # noqa: ANN401
+def lift(*, agreement_id: str, request_file: Path | None, **given: Any) -> None:  # noqa: ANN401 - common options
     """Lift the administrators' suspension of an agreement, or with --request a party's own."""
     if request_file is None:
         act = acts.AgreementLifted(agreement_id)

@@ -17,7 +17,7 @@ from typing import NoReturn, Protocol
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
-from google.rpc import (  # type: ignore[import-untyped]
+from google.rpc import (  # type: ignore[import-untyped]  # it has no stubs
     error_details_pb2,
     status_pb2,
 )

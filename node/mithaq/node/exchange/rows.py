@@ -48,4 +48,4 @@ def _statement(table: sa.Table, names: tuple[str, ...], dialect: sa.Dialect) -> 
     # Positional in both: `?` for SQLite, `%s` for psycopg.
     mark = "?" if dialect.paramstyle == "qmark" else "%s"
     marks = ", ".join([mark] * len(names))
-    return f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({marks})"  # noqa: S608
+    return f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({marks})"  # noqa: S608 - our own table

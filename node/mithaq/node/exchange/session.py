@@ -203,7 +203,7 @@ class Session:
             for sender in await self.home.database.read(expected_senders):
                 since.setdefault(sender, at)
             lists = await self.home.database.read(
-                lambda each: housekeeping.freeze_lists(each, self.home, at=at)  # noqa: B023
+                lambda each: housekeeping.freeze_lists(each, self.home, at=at)  # noqa: B023 - called at once
             )
             for each in lists:
                 self.publisher.offer_freeze_list(each)
@@ -214,7 +214,7 @@ class Session:
                     each,
                     self.home,
                     since=since,
-                    at=checked_at,  # noqa: B023
+                    at=checked_at,  # noqa: B023 - called at once
                 )
             )
 

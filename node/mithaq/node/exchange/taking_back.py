@@ -106,7 +106,7 @@ def _all_streams(connection: sa.Connection, carried: Sequence[Any]) -> Sequence[
     ).all()
 
 
-def _stands_elsewhere(connection: sa.Connection, row: Any, log_no: int) -> bool:  # noqa: ANN401
+def _stands_elsewhere(connection: sa.Connection, row: Any, log_no: int) -> bool:  # noqa: ANN401 - a row of SQLAlchemy's
     """Tell whether another stream carries the version, and has not taken it back."""
     taken = sa.exists().where(
         WITHDRAWAL.c.log_no == DISCLOSURE.c.log_no,

@@ -80,7 +80,7 @@ class Acts:
         outcome, found = await waiting.done
         if outcome.refusal is not None:
             raise outcome.refusal
-        return found  # type: ignore[no-any-return]
+        return found  # type: ignore[no-any-return]  # what the act returns
 
     async def _flush(self) -> None:
         try:

@@ -64,7 +64,7 @@ def _finding(look: Callable[[], object]) -> list[str]:
     return []
 
 
-def _check_witnessed(connection: sa.Connection, home: Home, row: Any) -> None:  # noqa: ANN401
+def _check_witnessed(connection: sa.Connection, home: Home, row: Any) -> None:  # noqa: ANN401 - a row of SQLAlchemy's
     keys = home.log.public
     signed = open_checkpoint(
         row.checkpoint,

@@ -140,7 +140,7 @@ def explain_denial(desk: Desk, item: IssueItem) -> list[RecipientDecision]:
         ]
     named = {each.recipient for each in decisions}
     decisions += [
-        RecipientDecision(name, False, Reason.RECIPIENT_NOT_PARTY, (), "")  # noqa: FBT003
+        RecipientDecision(name, False, Reason.RECIPIENT_NOT_PARTY, (), "")  # noqa: FBT003 - not allowed
         for name in item.recipients or ()
         if name not in named
     ]
