@@ -71,7 +71,7 @@ async def ask(stub: "exchange_pb2_grpc.EnrolmentServiceAsyncStub", request: byte
     except grpc.aio.AioRpcError as error:
         code = from_rpc_error(error).code
         # A hub that runs here is reached; the code does not say why it was not.
-        return code if code != "MQ-UNREACHABLE" else error.debug_error_string()
+        return code if code != "MQ-UNREACHABLE" else f"{code}: {error.debug_error_string()}"
     return ""
 
 
