@@ -1,0 +1,14 @@
+"""Cairo and Tunis behind an evil hub."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.world import CAIRO, TUNIS, World, world_in
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with world_in(tmp_path, CAIRO, TUNIS) as world:
+        yield world
