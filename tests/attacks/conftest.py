@@ -1,14 +1,14 @@
-"""Cairo and Tunis behind an evil hub."""
+"""Three members' nodes behind an evil hub."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.attacks.world import CAIRO, TUNIS, World, world_in
+from tests.attacks.world import CAIRO, GENEVA, TUNIS, World, world_in
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with world_in(tmp_path, CAIRO, TUNIS) as world:
+    async with world_in(tmp_path, CAIRO, TUNIS, GENEVA) as world:
         yield world

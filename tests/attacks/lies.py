@@ -80,6 +80,16 @@ def repeat(message: Response) -> list[Response]:
     return [message, message]
 
 
+def listen(heard: list[Response]) -> Bend:
+    """Keep what is said, and say it."""
+
+    def tell(message: Response) -> list[Response]:
+        heard.append(message)
+        return [message]
+
+    return tell
+
+
 def out_of_order() -> Bend:
     """Keep the first message until the second has gone."""
     kept: list[Response] = []
@@ -128,12 +138,14 @@ def without_line(number: int) -> Bend:
     return tell
 
 
-def as_stream(stream_id: bytes) -> Bend:
-    """Pass entries off as those of another stream."""
+def also_as(stream_id: bytes) -> Bend:
+    """Say the truth, and then pass the same entries off as those of another stream."""
 
     def tell(message: Response) -> list[Response]:
-        message.headers.stream_id = stream_id
-        return [message]
+        copy = Response()
+        copy.CopyFrom(message)
+        copy.headers.stream_id = stream_id
+        return [message, copy]
 
     return tell
 

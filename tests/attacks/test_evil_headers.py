@@ -3,7 +3,8 @@
 import pytest
 
 from tests.attacks import lies
-from tests.attacks.world import TUNIS, World
+from tests.attacks.evil_hub import truth
+from tests.attacks.world import OTHER, TUNIS, World
 
 
 async def test_a_hub_drops_an_entry(world: World) -> None:
@@ -41,3 +42,64 @@ async def test_a_hub_strips_one_of_the_two_signatures(
     assert not evidence.holds("checkpoint")
     assert (await world.evidence(TUNIS)).accused == "hub"
     assert not await world.has(lost)
+
+
+async def test_a_hub_repeats_what_it_says(world: World) -> None:
+    await world.begun()
+    world.evil.say = lies.of_kind("headers bodies views freeze_list", lies.repeat)
+    result = await world.send()
+    await world.arrived(result)
+    await world.evil.has_lied()
+    await world.unharmed()
+    assert await world.tunis.count("node_record", f"alert_id = '{result.alert_id}'") == 1
+
+
+async def test_a_hub_reorders_entries(world: World) -> None:
+    stream = await world.begun()
+    world.evil.say = lies.about(stream, "headers", lies.out_of_order())
+    first = await world.send()
+    await world.evil.has_lied()
+    second = await world.send()
+    evidence = await world.caught("sequence gap")
+    assert evidence.holds("checkpoint")
+    assert not await world.has(first)
+    assert not await world.has(second)
+
+
+async def test_a_hub_replays_old_headers_and_bodies(world: World) -> None:
+    heard: list[lies.Response] = []
+    world.evil.say = lies.of_kind("headers bodies", lies.listen(heard))
+    await world.begun()
+    world.evil.say = truth
+    for message in heard:
+        await world.evil.tell(TUNIS, message)
+    await world.unharmed()
+    assert await world.tunis.count("node_record", "own = 0") == 2
+
+
+async def test_a_hub_truncates_a_batch_of_entries(world: World) -> None:
+    stream = await world.begun()
+    world.evil.say = lies.about(stream, "headers", lies.truncate)
+    lost = await world.send(count=2)
+    evidence = await world.caught("root mismatch")
+    assert evidence.holds("checkpoint")
+    assert not await world.has(lost)
+
+
+async def test_a_hub_grows_a_header(world: World) -> None:
+    stream = await world.begun()
+    world.evil.say = lies.about(stream, "headers", lies.grow)
+    lost = await world.send()
+    evidence = await world.caught("root mismatch")
+    assert evidence.holds("checkpoint")
+    assert not await world.has(lost)
+
+
+async def test_a_hub_passes_entries_off_as_those_of_another_stream(world: World) -> None:
+    stream, other = await world.begun(), await world.begun(OTHER)
+    world.evil.say = lies.about(other, "headers", lies.once(lies.also_as(stream)))
+    await world.send(OTHER)
+    evidence = await world.caught("root mismatch")
+    assert evidence.contradictions == ("entries give another root than is signed",)
+    assert (await world.evidence(TUNIS)).accused == "hub"
+    assert await world.tunis.count("node_record", "own = 0") == 4

@@ -7,13 +7,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import sqlalchemy as sa
+
+from mithaq.agreements.terms import Agreement
 from mithaq.certs.registry import Registry
 from mithaq.node.config import NodeIntervals
 from mithaq.node.exchange.acts import ActResult
+from mithaq.node.exchange.housekeeping import opened_sizes
+from mithaq.node.exchange.out_stream import STREAM
 from mithaq.store.evidence import Evidence
 from mithaq.store.evidence_check import VerifiedEvidence, verify_evidence
+from mithaq.store.tables import LOG
 from tests.attacks.evil_hub import EvilHub, evil_hub
-from tests.exchange.nodes import Clock, Node
+from tests.exchange.nodes import WAIT_S, Clock, Node
 from tests.federation import Federation
 from tests.hub.running import prepare, three_members
 
@@ -43,6 +49,10 @@ class World:
     def tunis(self) -> Node:
         return self.nodes[TUNIS]
 
+    @property
+    def agreement(self) -> Agreement:
+        return self.cairo.home.registry.agreement("test-agreement").agreement
+
     async def join(self, member: str) -> Node:
         """Let a member's node begin a session with the hub."""
         node = Node(
@@ -66,8 +76,15 @@ class World:
         """Let one alert arrive before the attack; return its stream."""
         result = await self.send(recipients)
         await self.arrived(result)
-        await self.cairo.until_counted("node_receipt", f"role = 'opened' AND reader = '{TUNIS}'")
+        await self.settled()
         return result.disclosures[0].stream_id
+
+    async def settled(self) -> None:
+        """Return when everybody has opened all that everybody sent; then time may pass."""
+        async with asyncio.timeout(WAIT_S):
+            for node in self.nodes.values():
+                while await node.home.database.read(_is_owed):  # noqa: ASYNC110 - rows don't tell
+                    await asyncio.sleep(0.02)
 
     async def arrived(self, result: ActResult, member: str = TUNIS) -> None:
         """Return when a member has opened an alert."""
@@ -92,26 +109,31 @@ class World:
         }
         return {member: names for member, names in found.items() if names}
 
-    async def caught(self, alarm: str, *members: str) -> VerifiedEvidence:
+    async def caught(
+        self, alarm: str, *members: str, also: dict[str, str] | None = None, through: str = TUNIS
+    ) -> VerifiedEvidence:
         """Return what a third party finds in the evidence of the first of those alarmed.
 
-        The alarm is raised there, by no other name and nowhere else, and other streams go on.
+        The alarm is raised at `members` (or Tunis), what `also` says of others, and nothing
+        else; and other streams go on, to the member `through`.
         """
-        members = members or (TUNIS,)
-        for member in members:
-            await self.nodes[member].until_counted("node_alarm", f"name = '{alarm}'")
-        await self.goes_on()
-        assert await self.alarms() == {member: {alarm} for member in members}
-        return await self.proof(members[0])
+        expected = {**(also or {}), **dict.fromkeys(members or (TUNIS,), alarm)}
+        for member, name in expected.items():
+            await self.nodes[member].until_counted("node_alarm", f"name = '{name}'")
+        await self.goes_on(through)
+        found = await self.alarms()
+        assert found == {member: {name} for member, name in expected.items()}, found
+        return await self.proof((members or (TUNIS,))[0])
 
     async def unharmed(self) -> None:
         """Check that nobody was alarmed, and that all streams go on."""
         await self.goes_on()
-        assert await self.alarms() == {}
+        found = await self.alarms()
+        assert not found, found
 
-    async def goes_on(self) -> None:
+    async def goes_on(self, through: str = TUNIS) -> None:
         """Check that a record on another stream still arrives."""
-        await self.arrived(await self.send(OTHER))
+        await self.arrived(await self.send(OTHER), through)
 
     async def evidence(self, member: str) -> Evidence:
         """Return the file of a node's first alarm."""
@@ -129,6 +151,21 @@ def third_party(federation: Federation) -> Registry:
     registry = Registry.start(federation.leaves[0], federation.pin)
     registry.extend(federation.leaves[1:], federation.checkpoint())
     return registry
+
+
+def _is_owed(connection: sa.Connection) -> bool:
+    """Tell whether the hub or a reader hasn't answered yet for all of a node's streams."""
+    opened = opened_sizes(connection)
+    rows = connection.execute(
+        sa.select(STREAM.c.log_no, STREAM.c.audience, LOG.c.size)
+        .join(LOG, LOG.c.log_no == STREAM.c.log_no)
+        .where(STREAM.c.own.is_(True))
+    )
+    return any(
+        opened.get((row.log_no, reader), 0) < row.size
+        for row in rows
+        for reader in row.audience.split()
+    )
 
 
 def _live(result: ActResult) -> str:

@@ -14,7 +14,9 @@ from mithaq.ledger.errors import (
     RootMismatchError,
     SequenceGapError,
 )
+from mithaq.ledger.names import HUB
 from mithaq.ledger.stream import Run
+from mithaq.ledger.tree import Frontier
 from mithaq.node.exchange.acts import IssueItem, UpdateItem, WithdrawItem
 from mithaq.node.exchange.bodies import ArrivedBodies
 from mithaq.node.exchange.errors import (
@@ -106,21 +108,87 @@ def test_a_hub_that_alters_a_header_is_caught_by_the_root(cairo: Desk, tunis: De
     assert tunis.alarms() == ["root mismatch"]
 
 
+def another_history(headers: ArrivedHeaders) -> ArrivedHeaders:
+    """Return headers with another last entry, under the note of the true ones."""
+    *runs, last = headers.piece.runs
+    own = last.own_bytes[:-1] + bytes([last.own_bytes[-1] ^ 1])
+    return altered(headers, runs=(*runs, Run(last.terms_bytes, last.own_size, own)))
+
+
 def test_a_sender_that_shows_two_histories_is_caught_at_the_fork(cairo: Desk, tunis: Desk) -> None:
     batch = ready(cairo, tunis)
     headers = headers_of(tunis.federation, batch)
     tunis.hold(headers)
-    *runs, last = headers.piece.runs
-    own = last.own_bytes[:-1] + bytes([last.own_bytes[-1] ^ 1])
-    evil = altered(headers, runs=(*runs, Run(last.terms_bytes, last.own_size, own)))
-    held = tunis.hold(evil)
+    other = another_history(headers)
+    first, state = headers.piece.first_sequence, batch.segment.state
+    before = cairo.home.database.read_sync(
+        lambda each: log_store.leaf_hashes_at(each, batch.log_no, 0, first)
+    )
+    after = Frontier.empty().extend(
+        [*before, *(each for run in other.piece.runs for each in run.leaf_hashes())]
+    )
+    note = sign_checkpoint(
+        Checkpoint(state.origin, after.size, after.root()),
+        ed25519=cairo.home.log.ed25519,
+        mldsa=cairo.home.log.mldsa,
+        at=now(),
+    )
+    held = tunis.hold(altered(other, checkpoint=note))
     assert isinstance(held.failed[batch.stream_id], ForkError)
     assert tunis.alarms() == ["fork"]
+    _, verified = tunis.proof()
+    assert verified.holds("known_entry_proof")
+    assert verified.holds("entries")
+    (fork,) = verified.contradictions
+    assert fork.startswith("checkpoint and known_checkpoint name different roots")
+
+
+def test_a_hub_that_alters_what_is_held_already_accuses_no_sender_of_a_fork(
+    cairo: Desk, tunis: Desk
+) -> None:
+    batch = ready(cairo, tunis)
+    headers = headers_of(tunis.federation, batch)
+    tunis.hold(headers)
+    held = tunis.hold(another_history(headers))
+    assert isinstance(held.failed[batch.stream_id], ForkError)
+    # PROTOCOL 1.6: a fork is signed twice by the stream's owner, and this is not.
+    assert tunis.alarms() == ["root mismatch"]
     evidence, verified = tunis.proof()
+    assert evidence.accused == HUB
     assert {"checkpoint", "known_checkpoint", "acceptance", "entries"} <= evidence.messages.keys()
     # The other entry at that sequence is in the history that the sender signed.
     assert verified.holds("known_entry_proof")
     assert not verified.holds("entries"), "this one was altered on the way"
+
+
+def test_a_hub_that_says_again_what_was_said_long_ago_stops_no_stream(
+    cairo: Desk, tunis: Desk
+) -> None:
+    old = headers_of(tunis.federation, ready(cairo, tunis))
+    tunis.hold(old)
+    (batch,) = sent(cairo)
+    tunis.hold(headers_of(tunis.federation, batch))
+    again = tunis.hold(old)
+    assert not again.failed
+    assert [each.size for each in again.receipts] == [batch.segment.state.size]
+    assert tunis.alarms() == []
+
+
+def test_headers_without_the_beginning_of_their_stream_are_a_gap(cairo: Desk, tunis: Desk) -> None:
+    batch = sent(cairo)[-1]
+    tunis.hold(headers_of(tunis.federation, batch))
+    assert tunis.alarms() == ["sequence gap"]
+
+
+def test_a_header_that_no_stream_can_hold_is_a_root_mismatch(cairo: Desk, tunis: Desk) -> None:
+    headers = headers_of(tunis.federation, ready(cairo, tunis))
+    *runs, last = headers.piece.runs
+    grown = Run(last.terms_bytes + b"\xc0\x0c\x01", last.own_size, last.own_bytes)
+    tunis.hold(altered(headers, runs=(*runs, grown)))
+    assert tunis.alarms() == ["root mismatch"]
+    evidence, verified = tunis.proof()
+    assert evidence.accused == HUB
+    assert verified.contradictions == ("entries give another root than is signed",)
 
 
 def test_a_checkpoint_needs_both_signatures_of_the_sender(cairo: Desk, tunis: Desk) -> None:

@@ -11,8 +11,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from mithaq.ledger.errors import ForkError, LedgerError
-from mithaq.ledger.names import HUB
+from mithaq.ledger.checkpoint import Checkpoint
+from mithaq.ledger.errors import ForkError, LedgerError, RootMismatchError
+from mithaq.ledger.names import HUB, stream_origin
 from mithaq.ledger.proof import inclusion_proof
 from mithaq.ledger.terms import parse_terms
 from mithaq.ledger.tiles import frontier_at
@@ -21,10 +22,14 @@ from mithaq.ledger.tree import Frontier
 from mithaq.node.exchange import in_stream
 from mithaq.node.exchange.alarms import raise_alarm
 from mithaq.node.exchange.bodies import ArrivedBodies
-from mithaq.node.exchange.errors import AcceptanceMissingError, HeadersUnsignedError
+from mithaq.node.exchange.errors import (
+    AcceptanceMissingError,
+    ExchangeError,
+    HeadersUnsignedError,
+)
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.in_stream import InStream
-from mithaq.node.exchange.judge import HeaderPiece
+from mithaq.node.exchange.judge import HeaderPiece, check_signed, member_of
 from mithaq.node.exchange.opening import Refused
 from mithaq.store import log_store
 from mithaq.v1 import exchange_pb2
@@ -35,6 +40,8 @@ UNSIGNED: Final = "`checkpoint` came with `entries` and is not signed by the str
 `acceptance`, where it holds, shows that the hub accepted them nevertheless."
 UNACCEPTED: Final = "The stream's sender signed `entries` in `checkpoint`, and the hub handed \
 them on under an `acceptance` that is not its cosignature over them."
+MALFORMED: Final = "`entries` are none that may stand there, though the hub handed them on; \
+where they give another root than `checkpoint`, it has altered what their sender signed."
 TWO_TEXTS: Final = "`entry` and `other_entry` were signed by one sender, and commit to two \
 texts of one version of a record; `refusals` is what their reader signed about it."
 REFUSED_ENTRY: Final = "`entry` was signed by its sender; what was sealed to it does not hold, \
@@ -50,19 +57,23 @@ def accuse_headers(
     connection: sa.Connection, home: Home, piece: HeaderPiece, fault: Exception
 ) -> None:
     """Raise the alarm that a fault in headers stands for, if it stands for one."""
-    alarm: str | None = getattr(fault, "alarm", None)
+    stream = in_stream.find(connection, piece.stream_id)
+    after = _head_after(connection, piece, stream)
+    sender = _sender(piece, stream)
+    alarm, accused, explanation = _accusation(home, piece, fault, sender=sender, after=after)
     if alarm is None:
         return
-    stream = in_stream.find(connection, piece.stream_id)
     parts: _Parts = {
         "first_sequence": piece.first_sequence,
-        "sender": _sender(piece, stream),
+        "sender": sender,
         "checkpoint": piece.checkpoint,
         "acceptance": piece.acceptance.encode(),
         "entries": _entries(piece),
         "fault": str(fault),
-        **_computed(connection, piece, stream),
     }
+    if after is not None:
+        before, head = after
+        parts |= {"frontier": before.to_bytes(), "size": head.size, "root": head.root().hex()}
     if stream is not None:
         parts["known_checkpoint"] = in_stream.held_note(connection, stream) or b""
         if isinstance(fault, ForkError) and fault.sequence is not None:
@@ -74,9 +85,44 @@ def accuse_headers(
         subject=f"{piece.stream_id.hex()[:16]}/{piece.first_sequence}",
         evidence=parts,
         stream_id=piece.stream_id,
-        accused=HUB if type(fault) in _EXPLANATIONS else "",
-        explanation=_EXPLANATIONS.get(type(fault), ""),
+        accused=accused,
+        explanation=explanation,
     )
+
+
+def _accusation(
+    home: Home,
+    piece: HeaderPiece,
+    fault: Exception,
+    *,
+    sender: str,
+    after: tuple[Frontier, Frontier] | None,
+) -> tuple[str | None, str, str]:
+    """Return the alarm of a fault in headers, whom it accuses, and what its file shows."""
+    alarm: str | None = getattr(fault, "alarm", None)
+    if isinstance(fault, ForkError) and not _is_signed(home, piece, sender, after):
+        # PROTOCOL 1.6: only its owner can fork a stream. Others have altered it.
+        return RootMismatchError.alarm, HUB, UNSIGNED
+    if isinstance(fault, LedgerError) and alarm is None:
+        # No entry of a stream is like this; the hub has altered it, or let it in (5.2).
+        return RootMismatchError.alarm, HUB, MALFORMED
+    explanation = _EXPLANATIONS.get(type(fault), "")
+    return alarm, HUB if explanation else "", explanation
+
+
+def _is_signed(
+    home: Home, piece: HeaderPiece, sender: str, after: tuple[Frontier, Frontier] | None
+) -> bool:
+    """Tell whether a sender signed the head that these entries lead to."""
+    if after is None:
+        return False
+    origin = stream_origin(home.federation, piece.stream_id)
+    head = Checkpoint(origin, after[1].size, after[1].root())
+    try:
+        check_signed(head, piece.checkpoint, sender=member_of(home.registry, sender))
+    except (LedgerError, ExchangeError):
+        return False
+    return True
 
 
 def accuse_bodies(
@@ -167,8 +213,10 @@ def _entries(piece: HeaderPiece) -> bytes:
     ).SerializeToString(deterministic=True)
 
 
-def _computed(connection: sa.Connection, piece: HeaderPiece, stream: InStream | None) -> _Parts:
-    """Return the frontier before the entries and the head after them, where we know it."""
+def _head_after(
+    connection: sa.Connection, piece: HeaderPiece, stream: InStream | None
+) -> tuple[Frontier, Frontier] | None:
+    """Return the frontiers before and after the entries, where we know the one before."""
     first = piece.first_sequence
     if stream is None:
         before = Frontier.empty() if first == 0 else None
@@ -177,9 +225,8 @@ def _computed(connection: sa.Connection, piece: HeaderPiece, stream: InStream | 
         tiles = log_store.StoredTiles(connection, stream.log_no)
         before = frontier_at(tiles, first) if first <= held else None
     if before is None:
-        return {}
-    after = before.extend([each for run in piece.runs for each in run.leaf_hashes()])
-    return {"frontier": before.to_bytes(), "size": after.size, "root": after.root().hex()}
+        return None
+    return before, before.extend([each for run in piece.runs for each in run.leaf_hashes()])
 
 
 def _proof_of(connection: sa.Connection, log_no: int, sequence: int, *, name: str) -> _Parts:

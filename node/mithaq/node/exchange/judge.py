@@ -14,7 +14,7 @@ from mithaq.certs.registry import Registry
 from mithaq.ledger.checkpoint import Checkpoint, open_checkpoint
 from mithaq.ledger.cosignature import Cosignature, Role, cosigner_name, verify_cosignature
 from mithaq.ledger.entry import EntryKind, Terms, parse_terms
-from mithaq.ledger.errors import LedgerError, RootMismatchError, StreamRuleError
+from mithaq.ledger.errors import LedgerError, RootMismatchError, SequenceGapError, StreamRuleError
 from mithaq.ledger.keytypes import KeyType
 from mithaq.ledger.names import HUB
 from mithaq.ledger.run import check_batch
@@ -26,7 +26,6 @@ from mithaq.node.exchange.errors import (
     NotInAudienceError,
     RegistryBehindError,
     SenderUnknownError,
-    StreamUnknownError,
 )
 
 HashesAt = Callable[[int, int], Sequence[bytes]]
@@ -81,6 +80,9 @@ def judge_headers(
     if known is None:
         _check_opening(judged, registry=registry, reader=reader)
     checkpoint = judged.state.checkpoint()
+    if not judged.hashes and _end(piece) < checkpoint.size:
+        # PROTOCOL 1.6: said before, entry by entry, and the note over it is of that time.
+        return judged
     sender = member_of(registry, judged.state.opening.sender)
     try:
         check_signed(checkpoint, piece.checkpoint, sender=sender)
@@ -92,11 +94,18 @@ def judge_headers(
     return judged
 
 
+def _end(piece: HeaderPiece) -> int:
+    """Return the size of the stream after these entries, which are known."""
+    return piece.first_sequence + sum(len(run) for run in piece.runs)
+
+
 def _judge_first(piece: HeaderPiece) -> Judged:
     """Return what an OPEN and the entries after it come to."""
     opening, rest = piece.runs[0], piece.runs[1:]
-    if piece.first_sequence or len(opening) != 1:
-        raise StreamUnknownError("headers of a stream that does not begin with them")
+    if piece.first_sequence:
+        raise SequenceGapError(f"a stream begins at 0 and not at {piece.first_sequence}")
+    if len(opening) != 1:
+        raise StreamRuleError("a stream begins with one OPEN")
     state = StreamState.open(opening.leaves()[0])
     if state.stream_id != piece.stream_id:
         raise StreamRuleError("an OPEN does not hash to the stream that it came as")
