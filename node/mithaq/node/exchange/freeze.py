@@ -22,6 +22,8 @@ from mithaq.v1 import exchange_pb2
 
 # Two lists may be lost or late before somebody is called.
 OVERDUE_AFTER: Final = timedelta(seconds=180)
+# PROTOCOL 5.7: a sender signs as often; what passes between two lists counts for no more.
+LIST_INTERVAL: Final = timedelta(seconds=60)
 
 
 class Head(NamedTuple):
@@ -30,6 +32,27 @@ class Head(NamedTuple):
     stream_id: bytes
     size: int
     root: bytes
+
+
+class AwaitedHead(NamedTuple):
+    """A head that lists name and that doesn't come, and for how long they have named it.
+
+    The newest list is never old: a stream is hidden if list after list names it and nothing
+    of it comes. `size` is what the first of them named, `held_size` what was here then.
+    """
+
+    size: int
+    held_size: int
+    listed_at: datetime
+    waited: timedelta = timedelta()
+
+    def named_again(self, head: Head, *, held_size: int, listed_at: datetime) -> "AwaitedHead":
+        """Return it after one more list; it begins anew when something has come."""
+        if held_size > self.held_size:
+            return AwaitedHead(head.size, held_size, listed_at)
+        # Not the time that this node was away itself.
+        passed = min(listed_at - self.listed_at, LIST_INTERVAL)
+        return self._replace(listed_at=listed_at, waited=self.waited + passed)
 
 
 class FreezeList(NamedTuple):

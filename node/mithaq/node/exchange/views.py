@@ -24,7 +24,13 @@ from mithaq.node.exchange.alarms import (
     raise_alarm,
 )
 from mithaq.node.exchange.errors import ExchangeError
-from mithaq.node.exchange.freeze import OVERDUE_AFTER, FreezeList, Head, check_freeze_list
+from mithaq.node.exchange.freeze import (
+    OVERDUE_AFTER,
+    AwaitedHead,
+    FreezeList,
+    Head,
+    check_freeze_list,
+)
 from mithaq.node.exchange.home import Home, instant, milliseconds, seconds
 from mithaq.node.exchange.inbox import save_receipts
 from mithaq.node.exchange.judge import member_of
@@ -138,11 +144,21 @@ def take_freeze_list(
     if last is not None and last >= seconds(freeze_list.at):
         return
     held = _HeldLogs(connection, home.federation)
+    before = home.awaited_heads.get(freeze_list.sender, {})
+    awaited: dict[bytes, AwaitedHead] = {}
     for head in freeze_list.heads:
-        alarm = _compare_head(held, freeze_list, head, at=at)
+        log, size, alarm = held.log(head.stream_id), head.size, None
+        if log is None or size > log.size:
+            waits = _waits(log, head, before.get(head.stream_id), listed_at=freeze_list.at)
+            awaited[head.stream_id] = waits
+            late = max(waits.waited, at - freeze_list.at)
+            size, alarm = waits.size, STALE if late > DELIVERY_GRACE else None
+        elif held.root(log, size) != head.root:
+            alarm = FORK
         if alarm is not None:
-            subject = f"{freeze_list.sender}/{head.stream_id.hex()[:16]}/{head.size}"
+            subject = f"{freeze_list.sender}/{head.stream_id.hex()[:16]}/{size}"
             _accuse(connection, home, alarm, freeze_list, subject=subject)
+    home.awaited_heads[freeze_list.sender] = awaited
     row = {"at": seconds(freeze_list.at), "message": freeze_list.message_bytes}
     if last is None:
         connection.execute(sa.insert(FREEZE), {"sender": freeze_list.sender, **row})
@@ -152,14 +168,14 @@ def take_freeze_list(
         )
 
 
-def _compare_head(
-    held: _HeldLogs, freeze_list: FreezeList, head: Head, *, at: datetime
-) -> str | None:
-    """Return the alarm that a head of a list gives cause for, or None."""
-    log = held.log(head.stream_id)
-    if log is not None and head.size <= log.size:
-        return None if held.root(log, head.size) == head.root else FORK
-    return STALE if at - freeze_list.at > DELIVERY_GRACE else None
+def _waits(
+    log: _HeldLog | None, head: Head, before: AwaitedHead | None, *, listed_at: datetime
+) -> AwaitedHead:
+    """Return since when a head that has not come is named, with this list counted in."""
+    held_size = 0 if log is None else log.size
+    if before is None:
+        return AwaitedHead(head.size, held_size, listed_at)
+    return before.named_again(head, held_size=held_size, listed_at=listed_at)
 
 
 def expected_senders(connection: sa.Connection) -> set[str]:
@@ -231,7 +247,9 @@ def _check_delivered(
     for head in message.streams:
         log = held.log(head.stream_id)
         if log is None or log.size < head.size:
-            subject = f"{message.sender}/{head.stream_id.hex()[:16]}/{head.size}"
+            waits = home.awaited_heads.get(message.sender, {}).get(head.stream_id)
+            size = head.size if waits is None else waits.size
+            subject = f"{message.sender}/{head.stream_id.hex()[:16]}/{size}"
             own: Evidence = {"freeze_list": raw}
             _raise_some(connection, home, STALE, subject=subject, evidence=own)
 

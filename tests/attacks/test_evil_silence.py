@@ -1,0 +1,57 @@
+"""A hub that says nothing: of one stream, of its end, or at all."""
+
+from tests.attacks import lies
+from tests.attacks.world import CAIRO, GENEVA, TUNIS, World
+
+STALE, OVERDUE = "stale: sender or hub", "receipt overdue"
+
+
+def hidden(stream: bytes) -> lies.Lie:
+    return lies.both(
+        lies.about(stream, "headers", lies.drop), lies.about(stream, "bodies", lies.drop)
+    )
+
+
+async def test_a_hub_hides_one_stream(world: World) -> None:
+    stream = await world.begun()
+    world.evil.say = hidden(stream)
+    lost = await world.send()
+    await world.evil.has_lied()
+    # Every minute another list names what doesn't come: none of them is old.
+    await world.passes(3)
+    evidence = await world.caught(STALE, also={CAIRO: OVERDUE})
+    assert evidence.holds("freeze_list")
+    assert not await world.has(lost)
+
+
+async def test_a_hub_freezes_a_reader(world: World) -> None:
+    await world.begun()
+    world.evil.say = lies.of_kind("headers bodies views freeze_list", lies.drop)
+    await world.passes(4)
+    evidence = await world.caught(STALE, through=GENEVA)
+    # The last list that came: what was signed for then, and nothing since.
+    assert evidence.holds("freeze_list")
+
+
+async def test_a_hub_freezes_a_reader_with_the_same_old_list(world: World) -> None:
+    heard: list[lies.Response] = []
+    world.evil.say = lies.of_kind("freeze_list", lies.listen(heard))
+    await world.begun()
+    await world.tunis.until(lambda: heard)
+    old = [each for each in heard if each.freeze_list.sender == CAIRO][-1:]
+    world.evil.say = lies.of_kind("headers bodies views freeze_list", lambda _: old)
+    await world.passes(4)
+    evidence = await world.caught(STALE, through=GENEVA)
+    assert evidence.holds("freeze_list")
+    assert await world.tunis.count("node_alarm", f"subject LIKE '{CAIRO}/%'")
+
+
+async def test_a_hub_withholds_everything_from_the_sender(world: World) -> None:
+    await world.begun()
+    world.evil.say = lies.of_kind("receipt", lies.drop, reader=CAIRO)
+    result = await world.send()
+    await world.arrived(result)
+    await world.passes(2)
+    evidence = await world.caught(OVERDUE, CAIRO)
+    assert evidence.holds("acceptance")
+    assert (await world.evidence(CAIRO)).accused in {TUNIS, GENEVA}
