@@ -1,5 +1,6 @@
 """What the tests of every room share: databases that are fresh for each test, and who runs what."""
 
+import gc
 import os
 import secrets
 from collections.abc import Iterator
@@ -74,6 +75,16 @@ def database(database_url: str) -> Iterator[Database]:
     )
     yield opened
     opened.close()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is loaded by now out of every collection of garbage that comes.
+
+    Servers that tests run are collected at once when they end, some thousand times: with
+    all modules among what is looked through, that took a tenth of the tests' time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

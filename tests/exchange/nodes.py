@@ -26,12 +26,11 @@ from mithaq.node.records.synthetic import made_up_alert
 from mithaq.node.sealing.at_rest import StorageKey
 from mithaq.service.channel import open_channel
 from mithaq.service.tls import channel_credentials
-from mithaq.store import migrations
 from mithaq.store.audit import AuditLog
-from mithaq.store.engine import open_database
 from mithaq.store.registry_store import RegistryStore
 from tests.federation import Federation
 from tests.hub.running import RunningHub
+from tests.migrated import open_migrated
 
 MIGRATIONS = Path(mithaq.node.__file__).parent / "migrations"
 OFFICER = Actor(
@@ -74,8 +73,7 @@ class Node:
     def open(self) -> "Node":
         """Open the database and what stands in it, as a start of the process does."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        database = open_database(self.url or f"sqlite:///{self.folder / 'node.db'}")
-        migrations.upgrade(database, MIGRATIONS)
+        database = open_migrated(self.url or f"sqlite:///{self.folder / 'node.db'}", MIGRATIONS)
         agency = self.federation.agencies[self.member]
         trust = database.write_sync(self._trust)
         audit = database.write_sync(

@@ -16,12 +16,12 @@ from mithaq.hub.receipts import HELD, OPENED, parse_receipt
 from mithaq.hub.work_folder import MIGRATIONS
 from mithaq.ledger.checkpoint import Checkpoint, sign_checkpoint
 from mithaq.ledger.cosignature import Role, cosign_ed25519, cosigner_name
-from mithaq.store import migrations
 from mithaq.store.audit import AuditLog
 from mithaq.store.audit_entry import AuditEntry
-from mithaq.store.engine import Database, open_database
+from mithaq.store.engine import Database
 from mithaq.v1 import exchange_pb2
 from tests.federation import Federation, now
+from tests.migrated import open_migrated
 from tests.streams import StreamWriter
 
 # The number of a core's first stream: the hub's own audit log comes before it.
@@ -88,9 +88,7 @@ class Core:
 
     @classmethod
     def open(cls, federation: Federation, url: str) -> "Core":
-        database = open_database(url)
-        migrations.upgrade(database, MIGRATIONS)
-        core = cls(federation, database)
+        core = cls(federation, open_migrated(url, MIGRATIONS))
         core.journal()
         return core
 
