@@ -25,6 +25,7 @@ from mithaq.hub.work_folder import COSIGNING_KEY, OPERATOR, hub_tls_files, local
 from mithaq.service.local_api import ends_soon
 from mithaq.service.logging import declare, logger
 from mithaq.service.profile import write_private
+from mithaq.store.errors import StoreError
 
 RENEWED: Final = declare("certificate renewed")
 RENEWAL_FAILED: Final = declare("certificate not renewed", "code")
@@ -58,7 +59,8 @@ class Renewal:
         except UnknownMemberError:
             # Approved, and the entry is still on its way to us.
             return
-        except (TrustError, HubError, OSError) as fault:
+        except (TrustError, HubError, StoreError, OSError) as fault:
+            # The database may be away for a while; a certificate has weeks left.
             logger().warning(RENEWAL_FAILED, code=getattr(fault, "code", _REFUSED))
 
     async def _step(self) -> None:
