@@ -1,7 +1,8 @@
 """A hub that says nothing: of one stream, of its end, or at all."""
 
 from tests.attacks import lies
-from tests.attacks.world import CAIRO, GENEVA, TUNIS, World
+from tests.attacks.world import ATTACKED, CAIRO, GENEVA, OTHER, TUNIS, World
+from tests.federation import agreement
 
 STALE, OVERDUE = "stale: sender or hub", "receipt overdue"
 
@@ -55,3 +56,25 @@ async def test_a_hub_withholds_everything_from_the_sender(world: World) -> None:
     evidence = await world.caught(OVERDUE, CAIRO)
     assert evidence.holds("acceptance")
     assert (await world.evidence(CAIRO)).accused in {TUNIS, GENEVA}
+
+
+async def test_a_hub_delays_a_stream_against_its_successor(world: World) -> None:
+    old = await world.begun(OTHER)
+    world.evil.say = hidden(old)
+    # A newcomer: what goes to all from now on goes into a stream that continues the old one.
+    world.federation.enrol("it-int")
+    first = len(world.federation.leaves) - 1
+    world.federation.agree(agreement(CAIRO, GENEVA, TUNIS, "it-int", version=2))
+    await world.evil.order(*world.federation.leaves[first:])
+    await world.join("it-int")
+    await world.evil.has_lied()
+    waiting = await world.send((GENEVA, "it-int", TUNIS))
+    await world.arrived(waiting, GENEVA)
+    await world.settled(GENEVA, TUNIS, "it-int")
+    await world.passes(3)
+    await world.tunis.until_counted("node_alarm", f"name = '{STALE}'")
+    # PROTOCOL 3.5: nothing of the successor counts before its predecessor's CLOSE.
+    assert not await world.has(waiting)
+    assert (await world.alarms())[TUNIS] == {STALE}
+    assert (await world.proof(TUNIS)).holds("freeze_list")
+    await world.arrived(await world.send(ATTACKED))

@@ -79,10 +79,11 @@ class World:
         await self.settled()
         return result.disclosures[0].stream_id
 
-    async def settled(self) -> None:
-        """Return when everybody has opened all that everybody sent; then time may pass."""
+    async def settled(self, *senders: str) -> None:
+        """Return when all that these senders (or all) sent is opened; then time may pass."""
         async with asyncio.timeout(WAIT_S):
-            for node in self.nodes.values():
+            for sender in senders or self.nodes:
+                node = self.nodes[sender]
                 while await node.home.database.read(_is_owed):  # noqa: ASYNC110 - rows don't tell
                     await asyncio.sleep(0.02)
 

@@ -59,7 +59,7 @@ def accuse_headers(
     """Raise the alarm that a fault in headers stands for, if it stands for one."""
     stream = in_stream.find(connection, piece.stream_id)
     after = _head_after(connection, piece, stream)
-    sender = _sender(piece, stream)
+    sender = sender_of(piece, stream)
     alarm, accused, explanation = _accusation(home, piece, fault, sender=sender, after=after)
     if alarm is None:
         return
@@ -192,7 +192,8 @@ def accuse_sender(
         )
 
 
-def _sender(piece: HeaderPiece, stream: InStream | None) -> str:
+def sender_of(piece: HeaderPiece, stream: InStream | None) -> str:
+    """Return whose stream headers say they are of, empty where nothing says it."""
     if stream is not None:
         return stream.sender
     try:

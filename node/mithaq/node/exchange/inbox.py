@@ -68,6 +68,8 @@ class Held:
     failed: dict[bytes, Exception] = field(default_factory=dict[bytes, Exception])
     # Whether a WITHDRAW was carried out, so that an answer is owed.
     withdrawn: bool = False
+    # Of those that wait, the streams that wait for the registry (PROTOCOL 2.4).
+    unreplayed: set[bytes] = field(default_factory=set[bytes])
 
 
 def hold_headers(
@@ -88,9 +90,11 @@ def hold_headers(
             # A piece that fails half-way leaves nothing behind in the transaction.
             with connection.begin_nested():
                 newest[stream_id] = _hold(connection, home, each, held, at=at)
-        except (RegistryBehindError, HeadersBehindError):
+        except (RegistryBehindError, HeadersBehindError) as fault:
             behind.add(stream_id)
             held.waiting.append(each)
+            if isinstance(fault, RegistryBehindError):
+                held.unreplayed.add(stream_id)
         except (LedgerError, ExchangeError, TrustError) as fault:
             held.failed[stream_id] = fault
             accuse_headers(connection, home, each.piece, fault)

@@ -17,6 +17,8 @@ import sqlalchemy as sa
 from mithaq.certs.errors import TrustError
 from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.stream import Run
+from mithaq.node.exchange import in_stream
+from mithaq.node.exchange.accusing import sender_of
 from mithaq.node.exchange.alarms import REGISTRY_WITHHELD, raise_alarm
 from mithaq.node.exchange.bodies import ArrivedBodies
 from mithaq.node.exchange.calls import Call, messages
@@ -208,8 +210,12 @@ class Subscriber:
             logger().warning(VIEW_REFUSED, code=getattr(fault, "code", ""))
 
     def _accuse_withheld(self, connection: sa.Connection, held: Held, *, at: datetime) -> None:
-        """Raise `registry withheld` for headers that wait too long (PROTOCOL 2.4)."""
+        """Raise `registry withheld` for headers that wait too long for it (PROTOCOL 2.4).
+
+        Those that wait for their predecessor's CLOSE don't: freeze lists tell of that.
+        """
         streams = {each.stream_id: each for each in held.waiting}
+        streams = {key: each for key, each in streams.items() if key in held.unreplayed}
         self._waiting_since = {
             stream_id: self._waiting_since.get(stream_id, at) for stream_id in streams
         }
@@ -223,6 +229,7 @@ class Subscriber:
                     subject=f"{stream_id.hex()[:16]}/{piece.first_sequence}",
                     stream_id=stream_id,
                     evidence={
+                        "sender": sender_of(piece, in_stream.find(connection, stream_id)),
                         "checkpoint": piece.checkpoint,
                         "acceptance": piece.acceptance.encode(),
                         "terms": piece.runs[-1].terms_bytes,
