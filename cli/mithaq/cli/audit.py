@@ -1,4 +1,4 @@
-"""`mithaq audit`: list, verify, export and reconcile audit logs."""
+"""`mithaq audit`: list, verify, export and reconcile audit logs, and check evidence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from mithaq.cli.auditview import AUDIT, AUDIT_OF_ALL, audit_fields
 from mithaq.cli.errors import EXIT_VERIFICATION
+from mithaq.cli.evidence import verify_file
 from mithaq.cli.grounds import grounds_of, grounds_options
 from mithaq.cli.output import json_option, note, present, present_rows
 from mithaq.cli.profile import DEADLINE_SECONDS, connected, profile_option
@@ -20,10 +21,11 @@ EXPORT_DEADLINE_SECONDS = 600.0
 
 @click.group()
 def audit() -> None:
-    """List, verify, export and reconcile audit logs."""
+    """List, verify, export and reconcile audit logs; check evidence."""
 
 
 audit.add_command(reconcile_bundles)
+audit.add_command(verify_file)
 
 
 @audit.command("list")

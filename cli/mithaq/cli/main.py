@@ -79,7 +79,7 @@ _COMMANDS = {
     "agreement": LazyCommand("Draft, sign, submit, explain and suspend agreements.", _agreement),
     "alert": LazyCommand("Issue, find, show, update, withdraw and trace alerts.", _alert),
     "hit": LazyCommand("Confirm or reject a match; read hit reports.", _hit),
-    "audit": LazyCommand("List, verify, export and reconcile audit logs.", _audit),
+    "audit": LazyCommand("List, verify, export and reconcile audit logs; check evidence.", _audit),
     "demo": LazyCommand("Play the whole story with a registrar, a hub and three nodes.", _demo),
     "config": LazyCommand("Show the settings in force, and where each comes from.", _config),
     "version": LazyCommand("Show the versions of Mithaq and of its protocol.", _version),
