@@ -88,6 +88,15 @@ test: venv ## all tests, in random order
 coverage: venv ## all tests with branch coverage
 	$(BIN)/pytest -n $(TEST_PROCESSES) --cov --cov-report=term
 
+# How many faults, of which seed, with the hub on which database.
+FAULTS ?= 200
+SEED ?= 20261122
+DATABASE ?= sqlite
+
+.PHONY: chaos
+chaos: venv ## real processes under load, broken at random: FAULTS=10000 SEED=7 DATABASE=postgresql
+	$(BIN)/python -m tests.faults --faults $(FAULTS) --seed $(SEED) --database $(DATABASE)
+
 # --- running ----------------------------------------------------------------------
 
 .PHONY: demo
@@ -97,6 +106,16 @@ demo: venv ## a federation on this machine, from set-up to a confirmed hit
 .PHONY: demo-postgres
 demo-postgres: venv ## the same with the hub on a PostgreSQL server that is started for it
 	$(BIN)/python -m tests.demo.on_postgres
+
+.PHONY: bench bench-short bench-page
+bench: venv ## measured speed beside a bare probe, in turn (BENCH='--only single')
+	$(BIN)/python -m bench run $(BENCH)
+
+bench-short: venv ## the same with few rounds, in under three minutes
+	$(BIN)/python -m bench run --short $(BENCH)
+
+bench-page: venv ## the last figures into docs/performance.md
+	$(BIN)/python -m bench report
 
 # --- shipping ---------------------------------------------------------------------
 

@@ -1,0 +1,106 @@
+"""`python -m bench`: measure, and write what was measured into the documentation."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import click
+import uvloop
+from rich.console import Console
+from rich.table import Table as Screen
+
+from bench import page, plan
+from bench.machine import ROOT
+from bench.result import Result
+from bench.tables import tables
+
+RESULT_FILE: Final = ROOT / "build" / "bench.json"
+PAGE_FILE: Final = ROOT / "docs" / "performance.md"
+_JSON = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group()
+def main() -> None:
+    """Measure product and probe in turn on this machine."""
+
+
+@main.command()
+@click.option("--short", is_flag=True, help="Fewer rounds and records: under three minutes.")
+@click.option(
+    "--only", multiple=True, type=click.Choice(plan.NAMES), help="Only this; may be repeated."
+)
+@click.option("--rounds", type=click.IntRange(1, 100), help="Rounds of product and probe.")
+@click.option("--records", type=click.IntRange(256), help="Records of a round.")
+@click.option("--stored", type=click.IntRange(1), multiple=True, help="Levels of the stores.")
+@click.option("--readers", type=click.IntRange(1, 31), multiple=True, help="Readers at a time.")
+@click.option("--out", type=_JSON, default=RESULT_FILE, help="Where the JSON goes.")
+def run(
+    *,
+    short: bool,
+    only: tuple[str, ...],
+    rounds: int | None,
+    records: int | None,
+    stored: tuple[int, ...],
+    readers: tuple[int, ...],
+    out: Path,
+) -> None:
+    """Measure, show the figures, and keep them as JSON."""
+    form = plan.SHORT if short else plan.FULL
+    sizes = replace(
+        form,
+        rounds=rounds or form.rounds,
+        records=records or form.records,
+        stored=stored or form.stored,
+        readers=readers or form.readers,
+    )
+    words = ["make bench-short" if short else "make bench"]
+    options = [f"--only {name}" for name in only]
+    options += [
+        f"--{name} {each}" for name, each in (("rounds", rounds), ("records", records)) if each
+    ]
+    options += [f"--stored {each}" for each in stored] + [f"--readers {each}" for each in readers]
+    words += [f"BENCH='{' '.join(options)}'"] if options else []
+    result = uvloop.run(
+        plan.run(
+            sizes,
+            only=only or plan.NAMES,
+            folder=ROOT / "build",
+            command=" ".join(words),
+            say=_say(),
+        )
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(result.to_json(), encoding="utf-8")
+    show(result)
+    click.echo(f"written to {out}")
+
+
+@main.command()
+@click.argument("result", type=_JSON, default=RESULT_FILE)
+@click.option("--into", type=_JSON, default=PAGE_FILE, help="The page with the two marks.")
+def report(*, result: Path, into: Path) -> None:
+    """Write the figures of RESULT between the marks of a page."""
+    read = Result.from_json(result.read_text(encoding="utf-8"))
+    into.write_text(page.rewritten(into.read_text(encoding="utf-8"), read), encoding="utf-8")
+
+
+def show(result: Result) -> None:
+    """Show the figures as tables."""
+    console = Console()
+    for table in tables(result):
+        screen = Screen(title=table.title, title_justify="left")
+        for name in table.columns:
+            screen.add_column(name)
+        for row in table.rows:
+            screen.add_row(*row)
+        console.print(screen)
+
+
+def _say() -> Callable[[str], None]:
+    console = Console(stderr=True)
+    return lambda text: console.print(f"… {text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""The measurements: product and probe in turn, and what only the product can be asked.
+
+CPU is sampled when all has come to rest, so that receipts, acceptances and what else
+follows a record is paid for by it. The rule: both sides are watched by the same means.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Final, Protocol
+
+from bench.probe.side import Probe
+from bench.product import POLL_S, Product
+from bench.records import bulk_requests
+from bench.resources import cpu_us_per_record, sample, wait_quiet
+from bench.result import Callers, EndToEnd, Round, Single, Throughput
+from bench.statistics import latency, spread
+from bench.watch import Watch
+
+# A record is looked for this often, where every tenth of a millisecond counts.
+FINE_POLL_S: Final = 0.0003
+PAUSE_S: Final = 0.02
+LOOKED_UP: Final = 8
+
+
+class Side(Protocol):
+    """Product or probe."""
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Processes by role."""
+        ...
+
+    def watch(self) -> Watch:
+        """Return a count of what is durable at the reader."""
+        ...
+
+    async def issue(self, raw: bytes) -> None:
+        """Issue one record."""
+        ...
+
+
+# --- end to end -----------------------------------------------------------------------
+
+
+async def end_to_end(
+    product: Product, probe: Probe, *, rounds: int, records: int, probe_records: int
+) -> EndToEnd:
+    """Send in bulk, product and probe in turn."""
+    played: list[Round] = []
+    for _ in range(rounds):
+        ours = await product_throughput(product, records=records)
+        bare = await _timed(probe, probe.send(count=probe_records), records=probe_records)
+        played.append(Round(product=ours, probe=bare))
+    return EndToEnd(rounds=tuple(played), ratio=spread([each.ratio for each in played]))
+
+
+async def product_throughput(product: Product, *, records: int) -> Throughput:
+    """Send in bulk through the product, and look some of it up at the reader."""
+    made = product.records.make(records)
+    measured = await _timed(product, product.send(bulk_requests(made)), records=records)
+    await product.check_found(made[:: max(1, records // LOOKED_UP)])
+    return measured
+
+
+async def _timed(side: Side, sending: Awaitable[None], *, records: int) -> Throughput:
+    await asyncio.to_thread(wait_quiet, side.pids)
+    with side.watch() as watch:
+        wanted = watch.count() + records
+        before, began = sample(side.pids), time.perf_counter()
+        sent = asyncio.ensure_future(sending)
+        ended = await watch.until(wanted, every_s=POLL_S)
+        await sent
+    await asyncio.to_thread(wait_quiet, side.pids)
+    after = sample(side.pids)
+    return Throughput(
+        records=records,
+        seconds=ended - began,
+        cpu_us=cpu_us_per_record(before, after, records=records),
+        peak_rss_mib={role: used.peak_rss_mib for role, used in after.items()},
+    )
+
+
+# --- one at a time --------------------------------------------------------------------
+
+
+async def single(product: Product, probe: Probe, *, rounds: int, each: int) -> Single:
+    """Send records one at a time on idle processes, product and probe in turn."""
+    ours: list[float] = []
+    bare: list[float] = []
+    ratios: list[float] = []
+    for _ in range(rounds):
+        raws = [record.raw for record in product.records.make(each)]
+        ours += (mine := await _singles(product, raws))
+        bare += (its := await _singles(probe, raws))
+        ratios.append(latency(mine).p50_ms / latency(its).p50_ms)
+    return Single(product=latency(ours), probe=latency(bare), ratio_p50=spread(ratios))
+
+
+async def _singles(side: Side, raws: Sequence[bytes]) -> list[float]:
+    await asyncio.to_thread(wait_quiet, side.pids)
+    times: list[float] = []
+    with side.watch() as watch:
+        count = watch.count()
+        for number, raw in enumerate(raws, start=1):
+            began = time.perf_counter()
+            sent = asyncio.ensure_future(side.issue(raw))
+            times.append(await watch.until(count + number, every_s=FINE_POLL_S) - began)
+            await sent
+            await asyncio.sleep(PAUSE_S)
+    return times
+
+
+# --- many callers ---------------------------------------------------------------------
+
+
+async def one_by_one(product: Product, *, callers: int, records: int) -> Callers:
+    """Issue records one by one from so many callers; batches form by themselves."""
+    await asyncio.to_thread(wait_quiet, product.pids)
+    waiting = iter([record.raw for record in product.records.make(records)])
+
+    async def caller() -> None:
+        for raw in waiting:
+            await product.issue(raw)
+
+    with product.watch() as watch:
+        wanted, began = watch.count() + records, time.perf_counter()
+        await asyncio.gather(*(caller() for _ in range(callers)))
+        answered = time.perf_counter()
+        opened = await watch.until(wanted, every_s=POLL_S)
+    return Callers(
+        callers=callers,
+        records=records,
+        answered_seconds=answered - began,
+        opened_seconds=opened - began,
+    )

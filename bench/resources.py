@@ -1,0 +1,57 @@
+"""What processes have used of the machine, as Linux counts it for each of them."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+# Of /proc/<pid>/stat, counted behind the name, which may hold blanks (man 5 proc).
+_UTIME: Final = 11
+_STIME: Final = 12
+_KIB_PER_MIB: Final = 1024
+QUIET_SHARE: Final = 0.08
+QUIET_SECONDS: Final = 0.5
+QUIET_SECONDS_MAX: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """CPU seconds (user and system) and the peak of resident memory of one process."""
+
+    cpu_s: float
+    peak_rss_mib: float
+
+
+def used_by(pid: int) -> Used:
+    """Return what a process has used since it began."""
+    behind_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    ticks = int(behind_name[_UTIME]) + int(behind_name[_STIME])
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    (peak,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return Used(ticks / _TICKS_PER_S, int(peak.split()[1]) / _KIB_PER_MIB)
+
+
+def sample(pids: Mapping[str, int]) -> dict[str, Used]:
+    """Return what several processes have used, by role."""
+    return {role: used_by(pid) for role, pid in pids.items()}
+
+
+def cpu_us_per_record(
+    before: Mapping[str, Used], after: Mapping[str, Used], *, records: int
+) -> dict[str, float]:
+    """Return what each process spent on a record between two samples, in µs."""
+    return {role: (after[role].cpu_s - before[role].cpu_s) * 1e6 / records for role in before}
+
+
+def wait_quiet(pids: Mapping[str, int]) -> None:
+    """Return when the processes do next to nothing any more, or after a bounded time."""
+    deadline = time.monotonic() + QUIET_SECONDS_MAX
+    while time.monotonic() < deadline:
+        before = sum(each.cpu_s for each in sample(pids).values())
+        time.sleep(QUIET_SECONDS)
+        after = sum(each.cpu_s for each in sample(pids).values())
+        if after - before <= QUIET_SHARE * QUIET_SECONDS:
+            return

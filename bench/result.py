@@ -1,0 +1,159 @@
+"""What a run found out, as values and as JSON with a version of its form.
+
+The rule: a figure that was not measured is absent, never zero.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA: Final = "mithaq-bench/1"
+_Positive = Annotated[float, Field(gt=0)]
+# By role: sender, hub, reader.
+_ByRole = dict[str, float]
+
+
+class _Value(BaseModel):
+    """A frozen part of a result; what it does not know it refuses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Machine(_Value):
+    """What it was measured on; which machine it was is nobody's business."""
+
+    cpu: str
+    cores: int
+    ram_gib: float
+    kernel: str
+    python: str
+    versions: dict[str, str]
+
+
+class Spread(_Value):
+    """Median and range."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Latency(_Value):
+    """Times of single records, in milliseconds."""
+
+    count: int
+    p50_ms: _Positive
+    p99_ms: _Positive
+
+
+class Throughput(_Value):
+    """Records until they were durable at the reader; CPU in µs per record."""
+
+    records: int
+    seconds: _Positive
+    cpu_us: _ByRole
+    peak_rss_mib: _ByRole
+
+    @property
+    def records_per_second(self) -> float:
+        """The rate."""
+        return self.records / self.seconds
+
+
+class Round(_Value):
+    """Product and probe in turn."""
+
+    product: Throughput
+    probe: Throughput
+
+    @property
+    def ratio(self) -> float:
+        """How much of the probe's rate the product has."""
+        return self.product.records_per_second / self.probe.records_per_second
+
+
+class EndToEnd(_Value):
+    """Rounds of bulk issuing until opened and searchable, and their ratios."""
+
+    rounds: tuple[Round, ...]
+    ratio: Spread
+
+
+class Single(_Value):
+    """One record at a time on an idle federation, and the ratio of each round's p50."""
+
+    product: Latency
+    probe: Latency
+    ratio_p50: Spread
+
+    @property
+    def ratio_p99(self) -> float:
+        """The product's p99 as a multiple of the probe's, over all rounds."""
+        return self.product.p99_ms / self.probe.p99_ms
+
+
+class Fsync(_Value):
+    """A page written and synced, in microseconds."""
+
+    count: int
+    p50_us: _Positive
+    p99_us: _Positive
+
+
+class Callers(_Value):
+    """Records issued one by one by so many callers at a time."""
+
+    callers: int
+    records: int
+    answered_seconds: _Positive
+    opened_seconds: _Positive
+
+
+class CatchUp(_Value):
+    """A reader that was away: from the first header that it holds to the last record opened."""
+
+    records: int
+    seconds: _Positive
+    reader_cpu_us: _Positive
+
+
+class FanOut(_Value):
+    """What one record costs hub and sender with so many readers, in µs of CPU."""
+
+    readers: int
+    records: int
+    hub_cpu_us: _Positive
+    sender_cpu_us: _Positive
+
+
+class Stored(_Value):
+    """What a record costs when so many are stored already, and the peak of memory then."""
+
+    stored: int
+    throughput: Throughput
+
+
+class Result(_Value):
+    """A run."""
+
+    schema_: Literal["mithaq-bench/1"] = Field(default="mithaq-bench/1", alias="schema")
+    at: str
+    commit: str
+    command: str
+    machine: Machine
+    fsync: Fsync | None = None
+    end_to_end: EndToEnd | None = None
+    single: Single | None = None
+    callers: tuple[Callers, ...] = ()
+    catch_up: CatchUp | None = None
+    fan_out: tuple[FanOut, ...] = ()
+    stored: tuple[Stored, ...] = ()
+
+    def to_json(self) -> str:
+        """Return it as JSON."""
+        return self.model_dump_json(by_alias=True, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Result":
+        """Return what JSON says; raise ValueError for another form."""
+        return cls.model_validate_json(text)

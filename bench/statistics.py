@@ -1,0 +1,30 @@
+"""Numbers from numbers: medians and ranges of ratios, percentiles of times."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from bench.result import Latency, Spread
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return median and range; raise ValueError where there is no value."""
+    if not values:
+        raise ValueError("no values")
+    return Spread(median=median(values), low=min(values), high=max(values))
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the smallest value that at least `share` (0 to 1) of the values don't exceed."""
+    if not values or not 0 < share <= 1:
+        raise ValueError("a share above 0 of at least one value")
+    return sorted(values)[math.ceil(share * len(values)) - 1]
+
+
+def latency(seconds: Sequence[float]) -> Latency:
+    """Return p50 and p99 of times, in milliseconds."""
+    return Latency(
+        count=len(seconds),
+        p50_ms=percentile(seconds, 0.50) * 1e3,
+        p99_ms=percentile(seconds, 0.99) * 1e3,
+    )

@@ -1,0 +1,78 @@
+"""What each figure must be and aims to be, beside what it was."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bench.result import CatchUp, EndToEnd, FanOut, Result, Single, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One figure: measured, must, aim, and whether it is where it must be."""
+
+    figure: str
+    measured: str
+    must: str
+    aim: str
+    is_met: bool
+
+
+def lines(result: Result) -> Iterator[Line]:
+    """Yield the figures that have a target and were measured."""
+    if result.end_to_end is not None:
+        yield _ratio(result.end_to_end)
+    if result.single is not None:
+        yield from _latency(result.single)
+    if result.catch_up is not None:
+        yield _catch_up(result.catch_up)
+    if len(result.fan_out) > 1:
+        yield from _fan_out(result.fan_out)
+    if len(result.stored) > 1:
+        yield from _stored(result.stored)
+
+
+def further_reader_us(fan_out: tuple[FanOut, ...]) -> float:
+    """Return what each reader beyond the first costs the hub for a record, in µs."""
+    first, last = fan_out[0], fan_out[-1]
+    return (last.hub_cpu_us - first.hub_cpu_us) / (last.readers - first.readers)
+
+
+def _ratio(each: EndToEnd) -> Line:
+    ratio = each.ratio
+    measured = f"{ratio.median:.2f} ({ratio.low:.2f}–{ratio.high:.2f})"
+    return Line("end to end, × the probe", measured, "≥ 0.5", "0.65", ratio.median >= 0.5)  # noqa: PLR2004
+
+
+def _latency(each: Single) -> Iterator[Line]:
+    p50 = each.ratio_p50
+    measured = f"{p50.median:.2f} ({p50.low:.2f}–{p50.high:.2f})"
+    yield Line("one record, idle, p50, × the probe", measured, "≤ 2", "1.6", p50.median <= 2)  # noqa: PLR2004
+    p99 = each.ratio_p99
+    yield Line("one record, idle, p99, × the probe", f"{p99:.2f}", "≤ 2.5", "1.5", p99 <= 2.5)  # noqa: PLR2004
+
+
+def _catch_up(each: CatchUp) -> Line:
+    rate = each.records / each.seconds
+    return Line("catch-up, records/s", f"{rate:,.0f}", "≥ 8,000", "15,000", rate >= 8000)  # noqa: PLR2004
+
+
+def _fan_out(each: tuple[FanOut, ...]) -> Iterator[Line]:
+    hub = further_reader_us(each)
+    name = f"hub, µs per record and further reader (to {each[-1].readers})"
+    yield Line(name, f"{hub:.1f}", "≤ 6", "4", hub <= 6)  # noqa: PLR2004
+    more = (each[-1].sender_cpu_us / each[0].sender_cpu_us - 1) * 100
+    name = f"sender, more CPU for {each[-1].readers} readers than for 1"
+    yield Line(name, f"{more:+.0f} %", "≤ +25 %", "+10 %", more <= 25)  # noqa: PLR2004
+
+
+def _stored(each: tuple[Stored, ...]) -> Iterator[Line]:
+    first, last = each[0], each[-1]
+    costs = [sum(one.throughput.cpu_us.values()) for one in (first, last)]
+    peaks = [max(one.throughput.peak_rss_mib.values()) for one in (first, last)]
+    name = f"cost of a record at {last.stored:,} stored, × that at {first.stored:,}"
+    ratio = costs[1] / costs[0]
+    yield Line(name, f"{ratio:.2f}", "≤ 1.2 (at 1 M)", "–", ratio <= 1.2)  # noqa: PLR2004
+    name = f"largest peak of memory at {last.stored:,} stored, against {first.stored:,}"
+    growth = peaks[1] / peaks[0]
+    measured = f"{(growth - 1) * 100:+.0f} %"
+    yield Line(name, measured, "≤ +10 % (50 k to 500 k)", "–", growth <= 1.1)  # noqa: PLR2004

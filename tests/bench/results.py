@@ -1,0 +1,68 @@
+"""Results as a run would find them, with figures that are easy to reckon with."""
+
+from bench.result import (
+    CatchUp,
+    EndToEnd,
+    FanOut,
+    Fsync,
+    Machine,
+    Result,
+    Round,
+    Single,
+    Stored,
+    Throughput,
+)
+from bench.statistics import latency, spread
+
+MACHINE = Machine(
+    cpu="A processor",
+    cores=2,
+    ram_gib=24.0,
+    kernel="Linux 6.1",
+    python="3.11.7",
+    versions={"grpcio": "1.85.1"},
+)
+
+
+def throughput(
+    seconds: float, *, records: int = 1000, cpu_us: float = 50, peak: float = 100
+) -> Throughput:
+    roles = ("sender", "hub", "reader")
+    return Throughput(
+        records=records,
+        seconds=seconds,
+        cpu_us=dict.fromkeys(roles, cpu_us),
+        peak_rss_mib=dict.fromkeys(roles, peak),
+    )
+
+
+def rounds(*seconds: float) -> EndToEnd:
+    """Return rounds in which the probe took a tenth of a second each."""
+    played = tuple(Round(product=throughput(each), probe=throughput(0.1)) for each in seconds)
+    return EndToEnd(rounds=played, ratio=spread([each.ratio for each in played]))
+
+
+def whole() -> Result:
+    """Return a result with every figure that has a target."""
+    return Result(
+        at="2026-11-22 01:00 UTC",
+        commit="0123456789",
+        command="make bench",
+        machine=MACHINE,
+        fsync=Fsync(count=1, p50_us=300, p99_us=900),
+        end_to_end=rounds(0.15, 0.2, 0.25),
+        single=Single(
+            product=latency([0.008] * 99 + [0.02]),
+            probe=latency([0.004] * 99 + [0.01]),
+            ratio_p50=spread([2.0, 2.2, 1.8]),
+        ),
+        catch_up=CatchUp(records=16_000, seconds=2.0, reader_cpu_us=90),
+        fan_out=(
+            FanOut(readers=1, records=1000, hub_cpu_us=30, sender_cpu_us=40),
+            FanOut(readers=31, records=1000, hub_cpu_us=210, sender_cpu_us=50),
+        ),
+        stored=(
+            Stored(stored=10_000, throughput=throughput(1.0)),
+            Stored(stored=100_000, throughput=throughput(1.0, cpu_us=60, peak=110)),
+        ),
+    )

@@ -1,0 +1,140 @@
+import platform
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from bench import page, targets
+from bench.machine import describe
+from bench.result import Result
+from bench.statistics import percentile, spread
+from bench.tables import tables
+from tests.bench.results import rounds, whole
+
+
+def met(result: Result) -> dict[str, bool]:
+    return {each.figure: each.is_met for each in targets.lines(result)}
+
+
+# --- statistics -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.01, 1), (0.5, 50), (0.99, 99), (0.991, 100), (1.0, 100)]
+)
+def test_a_percentile_is_the_value_that_this_share_does_not_exceed(
+    share: float, expected: int
+) -> None:
+    values = [float(each) for each in range(100, 0, -1)]
+    assert percentile(values, share) == expected
+
+
+@pytest.mark.parametrize(("values", "share"), [([], 0.5), ([1.0], 0.0), ([1.0], 1.01)])
+def test_no_percentile_is_made_up(values: list[float], share: float) -> None:
+    with pytest.raises(ValueError, match="share"):
+        percentile(values, share)
+
+
+def test_ratios_are_told_by_their_median_and_range() -> None:
+    found = spread([0.5, 0.9, 0.4])
+    assert (found.median, found.low, found.high) == (0.5, 0.4, 0.9)
+
+
+def test_no_spread_is_made_up_of_nothing() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        spread([])
+
+
+def test_a_round_s_ratio_is_the_product_s_rate_by_the_probe_s() -> None:
+    assert [each.ratio for each in rounds(0.1, 0.2).rounds] == pytest.approx([1.0, 0.5])
+
+
+# --- JSON -----------------------------------------------------------------------------
+
+
+def test_a_result_comes_back_from_json_as_it_went() -> None:
+    assert Result.from_json(whole().to_json()) == whole()
+
+
+def test_the_json_says_its_form() -> None:
+    assert '"schema": "mithaq-bench/1"' in whole().to_json()
+
+
+@pytest.mark.parametrize(
+    "change", [{"schema": "mithaq-bench/2"}, {"more": 1}, {"catch_up": {"records": 1}}]
+)
+def test_another_form_is_refused(change: dict[str, Any]) -> None:
+    changed = whole().model_dump(by_alias=True) | change
+    with pytest.raises(ValidationError):
+        Result.model_validate(changed)
+
+
+def test_a_time_of_zero_is_no_measurement() -> None:
+    with pytest.raises(ValidationError):
+        rounds(0.0)
+
+
+# --- targets --------------------------------------------------------------------------
+
+
+def test_every_target_is_met_on_its_line() -> None:
+    assert all(met(whole()).values())
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "figure"),
+    [
+        ("end_to_end", {"ratio": spread([0.49])}, "end to end, × the probe"),
+        ("single", {"ratio_p50": spread([2.01])}, "one record, idle, p50, × the probe"),
+        ("catch_up", {"seconds": 2.001}, "catch-up, records/s"),
+    ],
+)
+def test_a_figure_beyond_its_line_is_not_met(
+    part: str, change: dict[str, Any], figure: str
+) -> None:
+    result = whole()
+    worse = getattr(result, part).model_copy(update=change)
+    assert not met(result.model_copy(update={part: worse}))[figure]
+
+
+def test_a_further_reader_s_cost_is_that_beyond_the_first() -> None:
+    assert targets.further_reader_us(whole().fan_out) == pytest.approx(6.0)
+
+
+def test_what_was_not_measured_is_not_told() -> None:
+    bare = Result(at="now", commit="0", command="make bench", machine=whole().machine)
+    assert list(tables(bare)) == []
+
+
+# --- page -----------------------------------------------------------------------------
+
+
+def test_figures_are_written_between_the_marks_and_nothing_else_is_touched() -> None:
+    before = f"Words.\n\n{page.BEGIN}\nold\n{page.END}\n\nMore words.\n"
+    after = page.rewritten(before, whole())
+    assert after.startswith(f"Words.\n\n{page.BEGIN}\n")
+    assert after.endswith(f"{page.END}\n\nMore words.\n")
+    assert "old" not in after
+    assert "| end to end, × the probe | 0.50 (0.40–0.67) | ≥ 0.5 | 0.65 | yes |" in after
+
+
+def test_writing_the_same_figures_twice_changes_nothing() -> None:
+    once = page.rewritten(f"{page.BEGIN}{page.END}", whole())
+    assert page.rewritten(once, whole()) == once
+
+
+@pytest.mark.parametrize("text", ["", page.BEGIN, page.END])
+def test_a_page_without_its_marks_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="begin"):
+        page.rewritten(text, whole())
+
+
+def test_every_row_of_a_table_has_a_cell_for_each_column() -> None:
+    for table in tables(whole()):
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_the_machine_is_described_without_its_name() -> None:
+    described = describe()
+    assert described.cores > 0
+    assert platform.node() not in described.model_dump_json()
