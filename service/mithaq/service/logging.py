@@ -6,6 +6,7 @@ the messages of exceptions never pass: they are where names and document numbers
 The rule: a log line shows what was let out by name, never what was forgotten.
 """
 
+import contextlib
 import logging
 import re
 import sys
@@ -52,10 +53,33 @@ def configure(component: str, *, stream: TextIO | None = None, level: int = logg
     structlog.configure(
         processors=[*processors, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(
+            file=cast("TextIO", DroppingStream(stream or sys.stderr))
+        ),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[LibraryHandler()], level=logging.WARNING, force=True)
+
+
+class DroppingStream:
+    """A stream that drops what cannot be written: a full disk ends the log, not the process.
+
+    A line may be logged anywhere, where no error of a disk or of a journal is expected.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to this stream as long as it takes anything."""
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write text, or drop it."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Hand on what was written, or drop it."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def filtering(component: str, *, now: Callable[[], datetime]) -> tuple[Processor, ...]:
