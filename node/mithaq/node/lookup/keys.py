@@ -1,9 +1,9 @@
 """Index keys: keyed hashes of what a record may be found by.
 
-A key is HMAC-SHA256(index key, label ‖ value) cut to 16 bytes. Without the index
-key the index says nothing: an unkeyed hash of a document number is undone by
-trying all numbers (LIMITS). Each label is a space of its own, so that a name can
-never meet a number. The rule: what is stored and what is asked go through the
+A key is keyed BLAKE2b (RFC 7693) of 16 bytes over the value, personalised by the
+label. Without the index key the index says nothing: an unkeyed hash of a document
+number is undone by trying all numbers (LIMITS). Each label is a space of its own, so
+that a name can never meet a number. The rule: what is stored and what is asked go through the
 same normal form.
 """
 
@@ -18,19 +18,18 @@ from mithaq.v1 import subject_pb2 as subject
 
 KEY_BYTES = 16
 INDEX_KEY_BYTES = 32
-_BLOCK_BYTES = 64
 # A range of birth years longer than this is indexed as unknown.
 _YEARS_MAX = 20
 _UNKNOWN_YEAR = "?"
 
 
 class Label(Enum):
-    """The spaces of keys; the value is hashed, so none may change."""
+    """The spaces of keys; the value goes into each key, so none may change."""
 
-    DOCUMENT = b"mithaq/lookup/document\x00"
-    DOCUMENT_OF_STATE = b"mithaq/lookup/document-of-state\x00"
-    NAME_WORD = b"mithaq/lookup/name-word\x00"
-    BIRTH_YEAR = b"mithaq/lookup/birth-year\x00"
+    DOCUMENT = b"mithaq/document"
+    DOCUMENT_OF_STATE = b"mithaq/doc-state"
+    NAME_WORD = b"mithaq/name-word"
+    BIRTH_YEAR = b"mithaq/birthyear"
 
 
 class IndexKey:
@@ -40,25 +39,21 @@ class IndexKey:
         """Take 32 secret bytes."""
         if len(secret) != INDEX_KEY_BYTES:
             raise ValueError(f"an index key has {INDEX_KEY_BYTES} bytes")
-        # HMAC (RFC 2104) from copied states, with the label already in: 1.4 us a key
-        # where `hmac.digest` takes 3.2, ten times a record.
-        block = secret.ljust(_BLOCK_BYTES, b"\x00")
-        inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
-        self._outer: Final = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
-        self._inner: Final = {label: inner.copy() for label in Label}
-        for label, state in self._inner.items():
-            state.update(label.value)
+        # Copied with key and label already in: 0.5 us a key, ten times a record, where
+        # HMAC-SHA256 takes 2.1 that way.
+        self._states: Final = {
+            label: hashlib.blake2b(key=secret, person=label.value, digest_size=KEY_BYTES)
+            for label in Label
+        }
 
     def __repr__(self) -> str:
         return "IndexKey(…)"
 
     def of(self, label: Label, value: str) -> bytes:
         """Return the 16 bytes under which this value stands in the index."""
-        inner = self._inner[label].copy()
-        inner.update(value.encode())
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.digest()[:KEY_BYTES]
+        state = self._states[label].copy()
+        state.update(value.encode())
+        return state.digest()
 
     def document(self, number: str, state: str = "") -> bytes:
         """Return the key of a document number, of one issuing state if one is given."""
