@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import uvloop
 from rich.console import Console
 from rich.table import Table as Screen
 
-from bench import page, plan
+from bench import machine, page, plan
 from bench.machine import ROOT
 from bench.result import Result
 from bench.tables import tables
@@ -35,6 +36,7 @@ def main() -> None:
 @click.option("--stored", type=click.IntRange(1), multiple=True, help="Levels of the stores.")
 @click.option("--readers", type=click.IntRange(1, 31), multiple=True, help="Readers at a time.")
 @click.option("--out", type=_JSON, default=RESULT_FILE, help="Where the JSON goes.")
+@click.option("--add", is_flag=True, help="Keep the other figures of that JSON.")
 def run(
     *,
     short: bool,
@@ -44,6 +46,7 @@ def run(
     stored: tuple[int, ...],
     readers: tuple[int, ...],
     out: Path,
+    add: bool,
 ) -> None:
     """Measure, show the figures, and keep them as JSON."""
     form = plan.SHORT if short else plan.FULL
@@ -54,22 +57,13 @@ def run(
         stored=stored or form.stored,
         readers=readers or form.readers,
     )
-    words = ["make bench-short" if short else "make bench"]
-    options = [f"--only {name}" for name in only]
-    options += [
-        f"--{name} {each}" for name, each in (("rounds", rounds), ("records", records)) if each
-    ]
-    options += [f"--stored {each}" for each in stored] + [f"--readers {each}" for each in readers]
-    words += [f"BENCH='{' '.join(options)}'"] if options else []
-    result = uvloop.run(
-        plan.run(
-            sizes,
-            only=only or plan.NAMES,
-            folder=ROOT / "build",
-            command=" ".join(words),
-            say=_say(),
-        )
+    figures = uvloop.run(
+        plan.run(sizes, only=only or plan.NAMES, folder=ROOT / "build", say=_say())
     )
+    command = "make bench-short" if short else "make bench"
+    result = measured(figures, command=command)
+    if add and out.exists():
+        result = Result.from_json(out.read_text(encoding="utf-8")).with_newer(result)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(result.to_json(), encoding="utf-8")
     show(result)
@@ -83,6 +77,17 @@ def report(*, result: Path, into: Path) -> None:
     """Write the figures of RESULT between the marks of a page."""
     read = Result.from_json(result.read_text(encoding="utf-8"))
     into.write_text(page.rewritten(into.read_text(encoding="utf-8"), read), encoding="utf-8")
+
+
+def measured(figures: dict[str, Any], *, command: str) -> Result:
+    """Return figures as the result of this machine and commit."""
+    return Result(
+        at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        commit=machine.commit(),
+        command=command,
+        machine=machine.describe(),
+        **figures,
+    )
 
 
 def show(result: Result) -> None:

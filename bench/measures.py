@@ -119,13 +119,13 @@ async def one_by_one(product: Product, *, callers: int, records: int) -> Callers
     await asyncio.to_thread(wait_quiet, product.pids)
     waiting = iter([record.raw for record in product.records.make(records)])
 
-    async def caller() -> None:
+    async def caller(number: int) -> None:
         for raw in waiting:
-            await product.issue(raw)
+            await product.issue(raw, caller=number)
 
     with product.watch() as watch:
         wanted, began = watch.count() + records, time.perf_counter()
-        await asyncio.gather(*(caller() for _ in range(callers)))
+        await asyncio.gather(*(caller(number) for number in range(callers)))
         answered = time.perf_counter()
         opened = await watch.until(wanted, every_s=POLL_S)
     return Callers(

@@ -6,19 +6,22 @@ The short form is for CI: it shows that everything still runs, and a first figur
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import grpc
 
 from bench import lone, machine, measures
 from bench.federation import SENDER
 from bench.probe.side import Probe, running_probe
-from bench.product import Product, running_product
+from bench.product import MeasureError, Product, running_product
 from bench.records import REQUEST_RECORDS, Records
-from bench.result import Result
+from bench.result import Callers, EndToEnd, FanOut, Stored
+from bench.watch import StoppedError
+from mithaq.cli.errors import CliError
 
 Say = Callable[[str], None]
 NAMES: Final = ("fsync", "end-to-end", "single", "callers", "catch-up", "fan-out", "stored")
@@ -67,30 +70,42 @@ FULL: Final = Sizes(
 )
 
 
-async def run(
-    sizes: Sizes, *, only: Collection[str], folder: Path, command: str, say: Say
-) -> Result:
-    """Measure what is asked for; folders of the processes are made below `folder`."""
-    found: dict[str, Any] = {}
+async def run(sizes: Sizes, *, only: Collection[str], folder: Path, say: Say) -> dict[str, Any]:
+    """Return the figures that are asked for, by their names in a result.
+
+    Folders of the processes are made below `folder`. What could not be measured is said,
+    and is absent.
+    """
+    figures = _Figures(say)
     place = await asyncio.to_thread(_new_folder, folder)
     try:
         if "fsync" in only:
-            found["fsync"] = machine.fsync_cost(place)
+            figures.found["fsync"] = machine.fsync_cost(place)
         if _WITH_BOTH & set(only):
-            found |= await _with_both(sizes, only=only, folder=place, say=say)
-        if "fan-out" in only:
-            found["fan_out"] = await _fan_out(sizes, place, say)
+            await _with_both(figures, sizes, only=only, folder=place)
+        if "fan-out" in only and sizes.readers:
+            await figures.add("fan_out", "many readers", _fan_out(sizes, place, say))
         if "stored" in only and sizes.stored:
-            found["stored"] = await _stored(sizes, place, say)
+            await figures.add("stored", "many records", _stored(sizes, place, say))
     finally:
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
-    return Result(
-        at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        commit=machine.commit(),
-        command=command,
-        machine=machine.describe(),
-        **found,
-    )
+    return figures.found
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What was found; a figure that fails leaves the others alone."""
+
+    say: Say
+    found: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    async def add(self, name: str, words: str, measured: Awaitable[Any]) -> None:
+        """Await a figure and keep it, or say why there is none."""
+        self.say(words)
+        try:
+            self.found[name] = await measured
+        except (MeasureError, StoppedError, CliError, grpc.RpcError) as fault:
+            self.say(f"{words}: not measured ({type(fault).__name__}: {fault})")
 
 
 def _new_folder(folder: Path) -> Path:
@@ -99,38 +114,44 @@ def _new_folder(folder: Path) -> Path:
 
 
 async def _with_both(
-    sizes: Sizes, *, only: Collection[str], folder: Path, say: Say
-) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    figures: _Figures, sizes: Sizes, *, only: Collection[str], folder: Path
+) -> None:
     async with AsyncExitStack() as stack:
-        say("starting product and probe")
+        figures.say("starting product and probe")
         product = await stack.enter_async_context(running_product(folder / "product"))
         probe = await stack.enter_async_context(running_probe(folder / "probe"))
         await probe.load([each.raw for each in Records.of(SENDER).make(REQUEST_RECORDS)])
         if "end-to-end" in only:
             await _warm(product, probe)
-            say(f"end to end, {sizes.rounds} rounds of product and probe")
-            found["end_to_end"] = await measures.end_to_end(
-                product,
-                probe,
-                rounds=sizes.rounds,
-                records=sizes.records,
-                probe_records=sizes.probe_records,
-            )
+            words = f"end to end, {sizes.rounds} rounds of product and probe"
+            await figures.add("end_to_end", words, _end_to_end(sizes, product, probe))
         if "single" in only:
-            say(f"one record at a time, {sizes.rounds} rounds of {sizes.singles} each")
-            found["single"] = await measures.single(
-                product, probe, rounds=sizes.rounds, each=sizes.singles
-            )
+            words = f"one record at a time, {sizes.rounds} rounds of {sizes.singles} each"
+            singles = measures.single(product, probe, rounds=sizes.rounds, each=sizes.singles)
+            await figures.add("single", words, singles)
         if "callers" in only:
-            found["callers"] = [
-                await measures.one_by_one(product, callers=callers, records=sizes.callers_records)
-                for callers in sizes.callers
-            ]
+            await figures.add("callers", "many callers", _callers(sizes, product))
         if "catch-up" in only:
-            say("a reader that was away")
-            found["catch_up"] = await lone.catch_up(product, records=sizes.catch_up)
-    return found
+            away = lone.catch_up(product, records=sizes.catch_up)
+            await figures.add("catch_up", "a reader that was away", away)
+
+
+async def _end_to_end(sizes: Sizes, product: Product, probe: Probe) -> EndToEnd:
+    return await measures.end_to_end(
+        product,
+        probe,
+        rounds=sizes.rounds,
+        records=sizes.records,
+        probe_records=sizes.probe_records,
+    )
+
+
+async def _callers(sizes: Sizes, product: Product) -> tuple[Callers, ...]:
+    found = [
+        await measures.one_by_one(product, callers=callers, records=sizes.callers_records)
+        for callers in sizes.callers
+    ]
+    return tuple(found)
 
 
 async def _warm(product: Product, probe: Probe) -> None:
@@ -139,20 +160,20 @@ async def _warm(product: Product, probe: Probe) -> None:
     await probe.send(count=4 * REQUEST_RECORDS)
 
 
-async def _fan_out(sizes: Sizes, folder: Path, say: Say) -> list[Any]:
-    found: list[Any] = []
+async def _fan_out(sizes: Sizes, folder: Path, say: Say) -> tuple[FanOut, ...]:
+    found: list[FanOut] = []
     for readers in sizes.readers:
         say(f"{readers} readers")
         place = folder / f"readers-{readers}"
         found.append(await lone.fan_out(place, readers=readers, records=sizes.fan_out))
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
-    return found
+    return tuple(found)
 
 
-async def _stored(sizes: Sizes, folder: Path, say: Say) -> list[Any]:
+async def _stored(sizes: Sizes, folder: Path, say: Say) -> tuple[Stored, ...]:
+    found: list[Stored] = []
     async with running_product(folder / "stored") as product:
-        found: list[Any] = []
         for level in sizes.stored:
             say(f"{level:,} stored")
             found.append(await lone.stored(product, level=level, records=sizes.records))
-    return found
+    return tuple(found)

@@ -25,6 +25,8 @@ from mithaq.v1 import local_pb2, local_pb2_grpc
 # IssueMany calls at a time: the next group of 256 waits while one is written.
 CALLS_AT_ONCE: Final = 4
 CALL_SECONDS: Final = 120.0
+# A connection carries 256 calls at a time (service/server.py); callers have their own anyway.
+CALLERS_PER_CONNECTION: Final = 64
 POLL_S: Final = 0.005
 READY_SECONDS_MAX: Final = 60.0
 # In step with its index, which the same transaction grows (node/exchange/keeping.py).
@@ -44,7 +46,7 @@ class Product:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.records = Records.of(site.sender.member)
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels: dict[tuple[str, int], grpc.aio.Channel] = {}
 
     @property
     def reader(self) -> Place:
@@ -79,17 +81,17 @@ class Product:
         nodes = (self.site.sender, *self.site.readers)
         return [self.site.hub, *(each.process for each in nodes)]
 
-    def channel(self, place: Place) -> grpc.aio.Channel:
-        """Return a channel to a node's local API."""
-        if place.member not in self._channels:
+    def channel(self, place: Place, number: int = 0) -> grpc.aio.Channel:
+        """Return a channel to a node's local API; each number is a connection of its own."""
+        if (place.member, number) not in self._channels:
             profile = read_profile(place.profile)
             credentials = grpc.ssl_channel_credentials(
                 profile.server_ca, profile.key, profile.certificate
             )
-            self._channels[place.member] = grpc.aio.secure_channel(
+            self._channels[place.member, number] = grpc.aio.secure_channel(
                 f"127.0.0.1:{place.local_port}", credentials, options=channel_options(())
             )
-        return self._channels[place.member]
+        return self._channels[place.member, number]
 
     def watch(self, place: Place | None = None) -> Watch:
         """Return a count of the records that are durable and searchable at a reader."""
@@ -120,9 +122,10 @@ class Product:
 
         await asyncio.gather(*(one_after_the_other() for _ in range(CALLS_AT_ONCE)))
 
-    async def issue(self, raw: bytes) -> None:
+    async def issue(self, raw: bytes, *, caller: int = 0) -> None:
         """Issue one record; answered when it is durable at the sender."""
-        stub = local_pb2_grpc.AlertServiceStub(self.channel(self.site.sender))
+        channel = self.channel(self.site.sender, caller // CALLERS_PER_CONNECTION)
+        stub = local_pb2_grpc.AlertServiceStub(channel)
         answer = await stub.Issue(local_pb2.IssueRequest(record=raw), timeout=CALL_SECONDS)
         if not answer.disclosures:
             raise MeasureError(f"not issued: {answer.error.code}")

@@ -149,6 +149,15 @@ class Result(_Value):
     fan_out: tuple[FanOut, ...] = ()
     stored: tuple[Stored, ...] = ()
 
+    def with_newer(self, newer: "Result") -> "Result":
+        """Return a newer result, with the figures that only this one has."""
+        kept = {
+            name: mine
+            for name in type(self).model_fields
+            if not getattr(newer, name) and (mine := getattr(self, name))
+        }
+        return newer.model_copy(update=kept)
+
     def to_json(self) -> str:
         """Return it as JSON."""
         return self.model_dump_json(by_alias=True, indent=2) + "\n"

@@ -12,6 +12,10 @@ from bench.tables import tables
 from tests.bench.results import rounds, whole
 
 
+def bare() -> Result:
+    return Result(at="now", commit="0", command="make bench", machine=whole().machine)
+
+
 def met(result: Result) -> dict[str, bool]:
     return {each.figure: each.is_met for each in targets.lines(result)}
 
@@ -74,6 +78,12 @@ def test_a_time_of_zero_is_no_measurement() -> None:
         rounds(0.0)
 
 
+def test_figures_of_two_runs_come_together_the_newer_first() -> None:
+    newer = bare().model_copy(update={"at": "later", "end_to_end": rounds(0.1)})
+    both = whole().with_newer(newer)
+    assert (both.at, both.end_to_end, both.single) == ("later", rounds(0.1), whole().single)
+
+
 # --- targets --------------------------------------------------------------------------
 
 
@@ -102,8 +112,7 @@ def test_a_further_reader_s_cost_is_that_beyond_the_first() -> None:
 
 
 def test_what_was_not_measured_is_not_told() -> None:
-    bare = Result(at="now", commit="0", command="make bench", machine=whole().machine)
-    assert list(tables(bare)) == []
+    assert list(tables(bare())) == []
 
 
 # --- page -----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench import watch
+from bench.__main__ import measured
 from bench.machine import fsync_cost
 from bench.plan import Sizes, run
 from bench.probe.durable import Durable
@@ -120,13 +121,9 @@ def test_syncing_costs_something(tmp_path: Path) -> None:
 
 async def test_a_very_short_run_measures_what_it_is_asked_for(tmp_path: Path) -> None:
     said: list[str] = []
-    result = await run(
-        SMALLEST,
-        only=("end-to-end", "single", "callers", "catch-up"),
-        folder=tmp_path,
-        command="make bench",
-        say=said.append,
-    )
+    only = ("end-to-end", "single", "callers", "catch-up")
+    found = await run(SMALLEST, only=only, folder=tmp_path, say=said.append)
+    result = measured(found, command="make bench")
     assert result.end_to_end is not None
     (played,) = result.end_to_end.rounds
     assert played.ratio == result.end_to_end.ratio.median > 0
