@@ -5,7 +5,7 @@ sender and reader, because both take them from the same bytes; the age class is
 that of the day on which the version was made.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from mithaq.agreements.categories import Category
@@ -58,6 +58,9 @@ _ALWAYS: Final = frozenset(
         RecordField.ACTION,
     }
 )
+_OF_ARREST: Final = frozenset({RecordField.OFFENCE, RecordField.WARRANT})
+_OF_PROTECTION: Final = frozenset({RecordField.CASE_TYPE, RecordField.CONTACT})
+_SEX_NOT_SAID: Final = frozenset({subject.SEX_UNSPECIFIED, subject.SEX_UNKNOWN})
 _NAME_FIELDS: Final = {
     subject.NAME_KIND_PRIMARY: RecordField.NAME,
     subject.NAME_KIND_BIRTH: RecordField.FORMER_NAMES,
@@ -103,62 +106,64 @@ def fields_of(alert: wire.Alert) -> frozenset[RecordField]:
     """Return the groups of data that an alert carries."""
     found = set(_ALWAYS)
     if alert.HasField("person"):
-        found.update(_of_person(alert.person))
+        _add_person(found, alert.person)
     elif alert.HasField("entity"):
-        found.update(_of_names(alert.entity.names))
-        found.update(_of_documents(alert.entity.registrations))
+        _add_names(found, alert.entity.names)
+        _add_documents(found, alert.entity.registrations)
         if alert.entity.addresses:
             found.add(RecordField.WHEREABOUTS)
     else:
         found.add(RecordField.TRAVEL_DOCUMENT)
         if alert.travel_document.HasField("holder"):
-            found.update(_of_person(alert.travel_document.holder))
-    found.update(field for field, given in _of_alert(alert) if given)
+            _add_person(found, alert.travel_document.holder)
+    if alert.HasField("arrest"):
+        found |= _OF_ARREST
+    if alert.HasField("protection"):
+        found |= _OF_PROTECTION
+    if alert.markers:
+        found.add(RecordField.MARKERS)
+    if alert.links:
+        found.add(RecordField.LINKS)
+    if alert.remarks or alert.listing.comments:
+        found.add(RecordField.FREE_TEXT)
     return frozenset(found)
 
 
-def _of_alert(alert: wire.Alert) -> Iterator[tuple[RecordField, bool]]:
-    yield RecordField.MARKERS, bool(alert.markers)
-    yield RecordField.LINKS, bool(alert.links)
-    yield RecordField.OFFENCE, alert.HasField("arrest")
-    yield RecordField.WARRANT, alert.HasField("arrest")
-    yield RecordField.CASE_TYPE, alert.HasField("protection")
-    yield RecordField.CONTACT, alert.HasField("protection")
-    yield RecordField.FREE_TEXT, bool(alert.remarks or alert.listing.comments)
+def _add_person(found: set[RecordField], person: subject.Person) -> None:
+    _add_names(found, person.names)
+    _add_documents(found, person.documents)
+    if any(map(_is_known, person.dates_of_birth)):
+        found.add(RecordField.DATE_OF_BIRTH)
+    if person.places_of_birth:
+        found.add(RecordField.PLACE_OF_BIRTH)
+    if person.sex not in _SEX_NOT_SAID:
+        found.add(RecordField.SEX)
+    if person.nationalities:
+        found.add(RecordField.NATIONALITY)
+    if person.physical_marks:
+        found.add(RecordField.MARKS)
+    if person.addresses:
+        found.add(RecordField.WHEREABOUTS)
+    if person.titles or person.designations:
+        found.add(RecordField.FREE_TEXT)
 
 
-def _of_person(person: subject.Person) -> set[RecordField]:
-    found = _of_names(person.names) | _of_documents(person.documents)
-    given = {
-        RecordField.DATE_OF_BIRTH: any(map(_is_known, person.dates_of_birth)),
-        RecordField.PLACE_OF_BIRTH: bool(person.places_of_birth),
-        RecordField.SEX: person.sex not in {subject.SEX_UNSPECIFIED, subject.SEX_UNKNOWN},
-        RecordField.NATIONALITY: bool(person.nationalities),
-        RecordField.MARKS: bool(person.physical_marks),
-        RecordField.WHEREABOUTS: bool(person.addresses),
-        RecordField.FREE_TEXT: bool(person.titles or person.designations),
-    }
-    return found | {field for field, present in given.items() if present}
-
-
-def _of_names(names: Iterable[subject.Name]) -> set[RecordField]:
-    found: set[RecordField] = set()
+def _add_names(found: set[RecordField], names: Iterable[subject.Name]) -> None:
     for name in names:
         found.add(_NAME_FIELDS[name.kind])
         if name.HasField("date_of_birth"):
             found.add(RecordField.DATE_OF_BIRTH)
         if name.HasField("place_of_birth"):
             found.add(RecordField.PLACE_OF_BIRTH)
-    return found
 
 
-def _of_documents(documents: Iterable[subject.IdentityDocument]) -> set[RecordField]:
-    return {
-        RecordField.NATIONAL_NUMBER
-        if document.kind == subject.DOCUMENT_KIND_NATIONAL_REGISTER_NUMBER
-        else RecordField.IDENTITY_DOCUMENT
-        for document in documents
-    }
+def _add_documents(found: set[RecordField], documents: Iterable[subject.IdentityDocument]) -> None:
+    for document in documents:
+        found.add(
+            RecordField.NATIONAL_NUMBER
+            if document.kind == subject.DOCUMENT_KIND_NATIONAL_REGISTER_NUMBER
+            else RecordField.IDENTITY_DOCUMENT
+        )
 
 
 def _is_known(born: subject.PartialDate) -> bool:
