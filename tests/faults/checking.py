@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from mithaq.cli.demo.checks import search_hub
 from mithaq.cli.demo.commands import command
 from mithaq.cli.demo.life import AUDITOR, GROUNDS
 from mithaq.cli.demo.stage import EXPECTED_ALARMS, Stage
@@ -169,6 +170,7 @@ def check(parts: Parts, members: Mapping[str, Member], findings: Findings) -> No
         ("order", lambda: _wrong_order(parts, members)),
         ("roots", lambda: _wrong_roots(stage, findings)),
         ("audit logs", lambda: _wrong_audit(stage)),
+        ("texts at the hub", lambda: _texts_at_hub(stage, members)),
         ("alarms", lambda: _unexplained_alarms(parts, findings)),
     ]
     for name, wrong in checks:
@@ -310,6 +312,14 @@ def _wrong_audit(stage: Stage) -> Iterator[str]:
         both = (str(bundles[one]), str(bundles[other]))
         if not command("audit", "reconcile", *both, "--root-pin", pin)["reconciled"]:
             yield f"the audit logs of {one} and {other} do not reconcile"
+
+
+def _texts_at_hub(stage: Stage, members: Mapping[str, Member]) -> Iterator[str]:
+    """Look for texts of records in all that the hub keeps, its log of failures too."""
+    for name, told in members.items():
+        stage.issued.alerts[name] = [each.record for each in told.alerts.values()]
+    for found in search_hub(stage, (), lambda _line: None):
+        yield f"a text of a record stands in {found.file} as {found.writing}"
 
 
 def _unexplained_alarms(parts: Parts, findings: Findings) -> Iterator[str]:
