@@ -182,16 +182,7 @@ def _begin_merge(connection: sa.Connection) -> int | None:
 
 def _joined(connection: sa.Connection, entries: list[bytes]) -> bool:
     """Add entries to the newest run if it is one page with room; say whether it was."""
-    newest = connection.execute(
-        sa.select(PAGE.c.run_no, PAGE.c.page_no, PAGE.c.entries)
-        .join(RUN, RUN.c.run_no == PAGE.c.run_no)
-        .where(
-            RUN.c.run_no == sa.select(sa.func.max(RUN.c.run_no)).scalar_subquery(),
-            RUN.c.level == 0,
-            RUN.c.drains_into.is_(None),
-        )
-        .limit(2)
-    ).all()
+    newest = connection.execute(_NEWEST).all()
     if len(newest) != 1:
         return False
     page = _StoredPage(*newest[0])
@@ -230,7 +221,25 @@ def _pages_with_statement() -> sa.Executable:
     return sa.union_all(inside, at_start)
 
 
+# Made once: making a statement costs more than running it.
 _PAGES_WITH: Final = _pages_with_statement()
+_NEWEST: Final = (
+    sa.select(PAGE.c.run_no, PAGE.c.page_no, PAGE.c.entries)
+    .join(RUN, RUN.c.run_no == PAGE.c.run_no)
+    .where(
+        RUN.c.run_no == sa.select(sa.func.max(RUN.c.run_no)).scalar_subquery(),
+        RUN.c.level == 0,
+        RUN.c.drains_into.is_(None),
+    )
+    .limit(2)
+)
+_REWRITE: Final = (
+    sa.update(PAGE)
+    .where(PAGE.c.run_no == sa.bindparam("old_run"), PAGE.c.page_no == sa.bindparam("old_page"))
+    .values(
+        {name: sa.bindparam(name) for name in ("first_key", "last_key", "entry_count", "entries")}
+    )
+)
 
 
 def _new_run(connection: sa.Connection, *, level: int) -> int:
@@ -262,14 +271,15 @@ def _replace(connection: sa.Connection, stored: _StoredPage, entries: list[bytes
         return
     page = page_of(entries)
     connection.execute(
-        sa.update(PAGE)
-        .where(PAGE.c.run_no == stored.run_no, PAGE.c.page_no == stored.page_no)
-        .values(
-            first_key=page.first_key,
-            last_key=page.last_key,
-            entry_count=page.count,
-            entries=page.entries,
-        )
+        _REWRITE,
+        {
+            "old_run": stored.run_no,
+            "old_page": stored.page_no,
+            "first_key": page.first_key,
+            "last_key": page.last_key,
+            "entry_count": page.count,
+            "entries": page.entries,
+        },
     )
 
 
