@@ -7,7 +7,7 @@ import pytest
 from tests.faults.running import Report, Run, described, perform
 
 SEED = 20261122
-FAULTS = 24
+FAULTS = 20
 
 
 @pytest.mark.timeout(300)
