@@ -12,3 +12,10 @@ from tests.attacks.world import CAIRO, GENEVA, TUNIS, World, world_in
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with world_in(tmp_path, CAIRO, TUNIS, GENEVA) as world:
         yield world
+
+
+@pytest.fixture
+async def league(tmp_path: Path) -> AsyncIterator[World]:
+    """Cairo and Tunis; Geneva has no honest node, and may be in league with the hub."""
+    async with world_in(tmp_path, CAIRO, TUNIS) as world:
+        yield world

@@ -24,7 +24,7 @@ from mithaq.hub.witness_service import WitnessServicer
 from mithaq.hub.work_folder import hub_tls_files
 from mithaq.service.interceptor import CallInterceptor
 from mithaq.service.metrics import CallMetrics
-from mithaq.service.server import bind, build_server, drain_and_stop
+from mithaq.service.server import bind, drain_and_stop, server_options
 from mithaq.service.tls import ReloadedFiles, server_credentials
 from mithaq.v1 import exchange_pb2_grpc
 from tests.federation import Federation
@@ -169,7 +169,9 @@ async def _listen(evil: EvilHub, config: HubConfig) -> grpc.aio.Server:
     hub = evil.hub.context
     metrics = CallMetrics(CollectorRegistry())
     guard = CallInterceptor(lookup=hub.known, live=hub.live, metrics=metrics)
-    server = build_server([guard, Operator(evil)])
+    # What our own server would not send, an evil one does.
+    options = {**dict(server_options()), "grpc.max_send_message_length": -1}
+    server = grpc.aio.server(interceptors=[guard, Operator(evil)], options=tuple(options.items()))
     exchange_pb2_grpc.add_PublishServiceServicer_to_server(PublishServicer(hub), server)
     exchange_pb2_grpc.add_SubscribeServiceServicer_to_server(SubscribeServicer(hub), server)
     exchange_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(hub), server)

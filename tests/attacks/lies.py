@@ -11,7 +11,7 @@ from mithaq.v1 import exchange_pb2
 from tests.attacks.evil_hub import Lie
 
 Response = exchange_pb2.SubscribeResponse
-Bend = Callable[[Response], Iterable[Response]]
+Bend = Callable[[Any], Iterable[Any]]
 # An unknown field, number 200: a varint 1.
 UNKNOWN_FIELD = b"\xc0\x0c\x01"
 
@@ -80,7 +80,7 @@ def repeat(message: Response) -> list[Response]:
     return [message, message]
 
 
-def listen(heard: list[Response]) -> Bend:
+def listen(heard: list[Any]) -> Bend:
     """Keep what is said, and say it."""
 
     def tell(message: Response) -> list[Response]:

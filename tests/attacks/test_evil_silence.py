@@ -1,13 +1,14 @@
 """A hub that says nothing: of one stream, of its end, or at all."""
 
 from tests.attacks import lies
+from tests.attacks.evil_hub import Lie
 from tests.attacks.world import ATTACKED, CAIRO, GENEVA, OTHER, TUNIS, World
 from tests.federation import agreement
 
 STALE, OVERDUE = "stale: sender or hub", "receipt overdue"
 
 
-def hidden(stream: bytes) -> lies.Lie:
+def hidden(stream: bytes) -> Lie:
     return lies.both(
         lies.about(stream, "headers", lies.drop), lies.about(stream, "bodies", lies.drop)
     )

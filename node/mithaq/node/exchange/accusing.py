@@ -7,6 +7,7 @@ stream, and the alarm says what was signed and not what was said.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 import sqlalchemy as sa
@@ -20,14 +21,14 @@ from mithaq.ledger.tiles import frontier_at
 from mithaq.ledger.tlog_proof import TlogProof
 from mithaq.ledger.tree import Frontier
 from mithaq.node.exchange import in_stream
-from mithaq.node.exchange.alarms import raise_alarm
+from mithaq.node.exchange.alarms import ALARM, raise_alarm
 from mithaq.node.exchange.bodies import ArrivedBodies
 from mithaq.node.exchange.errors import (
     AcceptanceMissingError,
     ExchangeError,
     HeadersUnsignedError,
 )
-from mithaq.node.exchange.home import Home
+from mithaq.node.exchange.home import Home, milliseconds
 from mithaq.node.exchange.in_stream import InStream
 from mithaq.node.exchange.judge import HeaderPiece, check_signed, member_of
 from mithaq.node.exchange.opening import Refused
@@ -36,6 +37,8 @@ from mithaq.v1 import exchange_pb2
 
 # Of a piece of bodies; the signed list of refusals names the rest.
 ALARMS_PER_PIECE_MAX: Final = 16
+# Of one name, about streams of which nothing is held here.
+STRANGE_STREAMS_PER_DAY_MAX: Final = 64
 UNSIGNED: Final = "`checkpoint` came with `entries` and is not signed by the stream's sender; \
 `acceptance`, where it holds, shows that the hub accepted them nevertheless."
 UNACCEPTED: Final = "The stream's sender signed `entries` in `checkpoint`, and the hub handed \
@@ -61,7 +64,7 @@ def accuse_headers(
     after = _head_after(connection, piece, stream)
     sender = sender_of(piece, stream)
     alarm, accused, explanation = _accusation(home, piece, fault, sender=sender, after=after)
-    if alarm is None:
+    if alarm is None or (stream is None and not _has_room(connection, home, alarm)):
         return
     parts: _Parts = {
         "first_sequence": piece.first_sequence,
@@ -88,6 +91,16 @@ def accuse_headers(
         accused=accused,
         explanation=explanation,
     )
+
+
+def _has_room(connection: sa.Connection, home: Home, alarm: str) -> bool:
+    """Tell whether another stream that nobody has here may be made an alarm today.
+
+    A hub can make up streams without end; each alarm has its file.
+    """
+    since = milliseconds(home.clock() - timedelta(days=1))
+    raised = sa.select(sa.func.count()).where(ALARM.c.name == alarm, ALARM.c.at_ms > since)
+    return (connection.execute(raised).scalar() or 0) < STRANGE_STREAMS_PER_DAY_MAX
 
 
 def _accusation(
@@ -196,6 +209,8 @@ def sender_of(piece: HeaderPiece, stream: InStream | None) -> str:
     """Return whose stream headers say they are of, empty where nothing says it."""
     if stream is not None:
         return stream.sender
+    if not piece.runs:
+        return ""
     try:
         opening = parse_terms(piece.runs[0].terms_bytes).opening
     except LedgerError:

@@ -25,7 +25,6 @@ from mithaq.node.exchange.calls import Call, messages
 from mithaq.node.exchange.errors import (
     DrainedError,
     ExchangeError,
-    ProofRefusedError,
     StreamsFailedError,
 )
 from mithaq.node.exchange.home import Home
@@ -263,20 +262,27 @@ def _headers(message: exchange_pb2.Headers) -> ArrivedHeaders:
     piece = HeaderPiece(
         message.stream_id,
         message.first_sequence,
-        tuple(Run(each.terms, each.own_size, each.own) for each in message.runs),
+        _runs(message),
         message.checkpoint,
         message.acceptance,
     )
     return ArrivedHeaders(piece, tuple(message.refusals))
 
 
+def _runs(message: exchange_pb2.Headers) -> tuple[Run, ...]:
+    """Return the runs, or none of them where one is none: so its stream fails, and no other."""
+    try:
+        return tuple(Run(each.terms, each.own_size, each.own) for each in message.runs)
+    except LedgerError:
+        return ()
+
+
 def _bodies(message: exchange_pb2.Bodies) -> ArrivedBodies:
-    if len(message.sequences) != len(message.bodies):
-        raise ProofRefusedError("bodies came without their sequences")
     return ArrivedBodies(
         message.stream_id,
         message.through_size,
-        dict(zip(message.sequences, message.bodies, strict=True)),
+        # One without the other is no body that came: it is missed where it is awaited.
+        dict(zip(message.sequences, message.bodies, strict=False)),
         {
             each.sequence: Omission(each.sequence, each.reason, each.withdrawn_by)
             for each in message.omissions

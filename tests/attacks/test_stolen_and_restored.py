@@ -1,0 +1,131 @@
+"""A backup that signs, and keys in the wrong hands."""
+
+import asyncio
+import dataclasses
+import shutil
+from pathlib import Path
+
+from mithaq.certs.keys import SigningPair
+from mithaq.ledger.cosignature import Role
+from mithaq.node.exchange import outbox
+from mithaq.node.exchange.acts import IssueItem
+from mithaq.store.evidence import Evidence
+from mithaq.store.evidence_check import verify_evidence
+from mithaq.v1 import exchange_pb2
+from tests.attacks.evil_member import EvilMember
+from tests.attacks.test_evil_members import refused
+from tests.attacks.world import ATTACKED, CAIRO, GENEVA, OTHER, QUICK, TUNIS, World, third_party
+from tests.exchange.nodes import OFFICER, Node
+from tests.hub.core import receipt_of
+from tests.hub.running import Reader
+
+KEY_ELSEWHERE, CONFLICT = "key used elsewhere", "receipt conflict"
+AUDIT_SHORTER = "audit shorter than witnessed"
+
+
+async def copied(node: Node, to: Path) -> None:
+    await asyncio.to_thread(node.home.database.truncate_wal)
+    shutil.copy(node.folder / "node.db", to)
+
+
+async def restored(world: World, backup: Path) -> Node:
+    """Return Cairo's node as its backup remembers it, which has signed before it asked."""
+    folder = world.folder / "restored"
+    folder.mkdir()
+    shutil.copy(backup, folder / "node.db")
+    node = Node(
+        world.federation,
+        CAIRO,
+        folder,
+        clock=world.clock,
+        intervals=QUICK,
+        storage=world.cairo.storage,
+    ).open()
+    world.stack.callback(node.close)
+    item = IssueItem(node.alert(), None, ATTACKED, OFFICER)
+    await outbox.Outbox(node.home, lambda _: None).issue([item])
+    return node
+
+
+async def end(node: Node) -> None:
+    node.running.cancel()
+    await asyncio.gather(node.running, return_exceptions=True)
+
+
+async def test_a_restored_backup_signs(world: World) -> None:
+    await world.begun()
+    backup = world.folder / "backup.db"
+    await copied(world.cairo, backup)
+    true = await world.send()
+    await world.arrived(true)
+    await world.settled()
+    await end(world.cairo)
+    again = await restored(world, backup)
+    await world.stack.enter_async_context(again.session_to(lambda: world.evil.front))
+    await again.until(lambda: again.session.outbox.halted)
+    assert await again.count("node_alarm", f"name = '{KEY_ELSEWHERE}'") == 1
+    names = {str(name) for (name,) in await again.query("SELECT name FROM node_alarm")}
+    assert names == {KEY_ELSEWHERE}
+    (file,) = again.home.evidence.iterdir()
+    verified = verify_evidence(Evidence.from_json(file.read_bytes()), third_party(world.federation))
+    (fork,) = verified.contradictions
+    assert "checkpoint and known_checkpoint name different roots" in fork
+    # What the others have stands, and they go on with one another.
+    assert await world.has(true)
+    (sent,) = await world.tunis.issue(recipients=(GENEVA,))
+    await world.arrived(sent, GENEVA)
+
+
+async def test_a_restored_backup_signs_and_the_hub_hides_its_heads(world: World) -> None:
+    await world.begun()
+    backup = world.folder / "backup.db"
+    await copied(world.cairo, backup)
+    true = await world.send()
+    await world.arrived(true)
+    await world.settled()
+    await end(world.cairo)
+
+    def nothing(member: str, response: object) -> object:
+        hides = member == CAIRO and isinstance(response, exchange_pb2.ListHeadsResponse)
+        return exchange_pb2.ListHeadsResponse() if hides else response
+
+    world.evil.answer = nothing
+    again = await restored(world, backup)
+    await world.stack.enter_async_context(again.session_to(lambda: world.evil.front))
+    # Its audit log was witnessed, and its readers' receipts are over another history.
+    for name in (AUDIT_SHORTER, CONFLICT):
+        await again.until_counted("node_alarm", f"name = '{name}'")
+    names = {str(name) for (name,) in await again.query("SELECT name FROM node_alarm")}
+    assert names == {AUDIT_SHORTER, CONFLICT}
+    (file,) = again.home.evidence.glob("receipt-conflict-*")
+    verified = verify_evidence(Evidence.from_json(file.read_bytes()), third_party(world.federation))
+    (conflict,) = verified.contradictions
+    assert conflict.startswith("known_checkpoint and receipt name different roots")
+    # No reader was brought to take the second history.
+    assert await world.alarms() == {}
+    assert await world.tunis.count("node_record", "own = 0") == 2
+    assert await world.has(true)
+    (sent,) = await world.tunis.issue(recipients=(GENEVA,))
+    await world.arrived(sent, GENEVA)
+
+
+async def test_a_thief_of_a_tls_key_signs_and_reads_nothing(league: World) -> None:
+    result = await league.send(OTHER)
+    await league.arrived(result)
+    thief = EvilMember(league.federation, GENEVA, (TUNIS,))
+    agency = league.federation.agencies[GENEVA]
+    thief.writer.agency = dataclasses.replace(agency, log=SigningPair.generate())
+    thief.epoch()
+    batch = thief.writer.batch()
+    assert await refused(league, GENEVA, batch)
+    # It hears headers, which say nothing, and no body without Geneva's signature.
+    reader = Reader(league.federation, league.evil.node(GENEVA), GENEVA)
+    await reader.hello()
+    headers = await reader.answer("headers")
+    forged = receipt_of(league.federation, GENEVA, thief.writer, Role.HELD)
+    forged.stream_id = headers.stream_id
+    await reader.call.write(exchange_pb2.SubscribeRequest(receipt=forged))
+    assert (await reader.answer("reject")).code == "MQ-HUB-RECEIPT"
+    assert "bodies" not in await reader.silence()
+    await league.unharmed()
+    assert await league.tunis.count("node_record", f"issuer = '{GENEVA}'") == 0
