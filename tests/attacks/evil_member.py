@@ -114,7 +114,8 @@ class EvilMember:
         )
         self.writer.sent[self.writer.size] = sealed.body
         self.writer.bodies.append(sealed.body)
-        return self.writer._append(Run(encode_terms(terms), len(own), own), terms)
+        run = Run(encode_terms(terms), len(own), own)
+        return self.writer._append(run, terms)  # pyright: ignore[reportPrivateUsage] - no honest way
 
     # --- on the wire ----------------------------------------------------------------
 

@@ -24,7 +24,10 @@ async def test_a_hub_serves_a_stale_registry(world: World) -> None:
     await grows(world)
     await world.cairo.until(lambda: world.cairo.home.registry.size == len(world.federation.leaves))
     waiting = await world.send()
-    await world.tunis.until(lambda: world.tunis.session.subscriber._waiting_since)
+    subscriber = world.tunis.session.subscriber
+    await world.tunis.until(
+        lambda: subscriber._waiting_since  # pyright: ignore[reportPrivateUsage] - no row tells
+    )
     await world.passes(1)
     # What Cairo sends now was judged by the newer registry, and waits.
     evidence = await world.caught(WITHHELD, also={CAIRO: OVERDUE}, through=GENEVA)
