@@ -7,14 +7,15 @@ follows a record is paid for by it. The rule: both sides are watched by the same
 import asyncio
 import time
 from collections.abc import Awaitable, Sequence
-from typing import Final, Protocol
+from statistics import mean
+from typing import Final, NamedTuple, Protocol
 
 from bench.probe.side import Probe
 from bench.product import POLL_S, Product
 from bench.records import bulk_requests
 from bench.resources import cpu_us_per_record, sample, wait_quiet
-from bench.result import Callers, EndToEnd, Round, Single, Throughput
-from bench.statistics import latency, spread
+from bench.result import Callers, EndToEnd, Latency, Round, Single, Throughput
+from bench.statistics import latency, percentile, spread
 from bench.watch import Watch
 
 # A record is looked for this often, where every tenth of a millisecond counts.
@@ -86,20 +87,36 @@ async def _timed(side: Side, sending: Awaitable[None], *, records: int) -> Throu
 
 async def single(product: Product, probe: Probe, *, rounds: int, each: int) -> Single:
     """Send records one at a time on idle processes, product and probe in turn."""
-    ours: list[float] = []
-    bare: list[float] = []
-    ratios: list[float] = []
+    ours: list[_Singles] = []
+    bare: list[_Singles] = []
     for _ in range(rounds):
         raws = [record.raw for record in product.records.make(each)]
-        ours += (mine := await _singles(product, raws))
-        bare += (its := await _singles(probe, raws))
-        ratios.append(latency(mine).p50_ms / latency(its).p50_ms)
-    return Single(product=latency(ours), probe=latency(bare), ratio_p50=spread(ratios))
+        ours.append(await _singles(product, raws))
+        bare.append(await _singles(probe, raws))
+    ratios = [mine.p50 / its.p50 for mine, its in zip(ours, bare, strict=True)]
+    return Single(product=_latency(ours), probe=_latency(bare), ratio_p50=spread(ratios))
 
 
-async def _singles(side: Side, raws: Sequence[bytes]) -> list[float]:
+class _Singles(NamedTuple):
+    """Times of a round in seconds, and the CPU that a record took by role, in µs."""
+
+    times: list[float]
+    cpu_us: dict[str, float]
+
+    @property
+    def p50(self) -> float:
+        return percentile(self.times, 0.5)
+
+
+def _latency(played: Sequence[_Singles]) -> Latency:
+    cpu_us = {role: mean(each.cpu_us[role] for each in played) for role in played[0].cpu_us}
+    return latency([time for each in played for time in each.times], cpu_us=cpu_us)
+
+
+async def _singles(side: Side, raws: Sequence[bytes]) -> _Singles:
     await asyncio.to_thread(wait_quiet, side.pids)
     times: list[float] = []
+    before = sample(side.pids)
     with side.watch() as watch:
         count = watch.count()
         for number, raw in enumerate(raws, start=1):
@@ -108,7 +125,8 @@ async def _singles(side: Side, raws: Sequence[bytes]) -> list[float]:
             times.append(await watch.until(count + number, every_s=FINE_POLL_S) - began)
             await sent
             await asyncio.sleep(PAUSE_S)
-    return times
+    after = sample(side.pids)
+    return _Singles(times, cpu_us_per_record(before, after, records=len(raws)))
 
 
 # --- many callers ---------------------------------------------------------------------
@@ -123,14 +141,17 @@ async def one_by_one(product: Product, *, callers: int, records: int) -> Callers
         for raw in waiting:
             await product.issue(raw, caller=number)
 
+    before = sample(product.pids)
     with product.watch() as watch:
         wanted, began = watch.count() + records, time.perf_counter()
         await asyncio.gather(*(caller(number) for number in range(callers)))
         answered = time.perf_counter()
         opened = await watch.until(wanted, every_s=POLL_S)
+    after = sample(product.pids)
     return Callers(
         callers=callers,
         records=records,
         answered_seconds=answered - began,
         opened_seconds=opened - began,
+        cpu_us=cpu_us_per_record(before, after, records=records),
     )

@@ -59,7 +59,8 @@ SHORT: Final = Sizes(
 FULL: Final = Sizes(
     rounds=5,
     records=8192,
-    probe_records=32_768,
+    # Both sides of a round last for seconds, whoever else uses the machine.
+    probe_records=65_536,
     singles=40,
     callers=(16, 256),
     callers_records=4096,

@@ -39,11 +39,12 @@ class Spread(_Value):
 
 
 class Latency(_Value):
-    """Times of single records, in milliseconds."""
+    """Times of single records, in milliseconds; CPU in µs per record."""
 
     count: int
     p50_ms: _Positive
     p99_ms: _Positive
+    cpu_us: _ByRole
 
 
 class Throughput(_Value):
@@ -70,6 +71,11 @@ class Round(_Value):
     def ratio(self) -> float:
         """How much of the probe's rate the product has."""
         return self.product.records_per_second / self.probe.records_per_second
+
+    @property
+    def cpu_ratio(self) -> float:
+        """The same by CPU of all three processes, which a busy machine changes less."""
+        return sum(self.probe.cpu_us.values()) / sum(self.product.cpu_us.values())
 
 
 class EndToEnd(_Value):
@@ -101,12 +107,13 @@ class Fsync(_Value):
 
 
 class Callers(_Value):
-    """Records issued one by one by so many callers at a time."""
+    """Records issued one by one by so many callers at a time; CPU in µs per record."""
 
     callers: int
     records: int
     answered_seconds: _Positive
     opened_seconds: _Positive
+    cpu_us: _ByRole
 
 
 class CatchUp(_Value):

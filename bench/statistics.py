@@ -1,7 +1,7 @@
 """Numbers from numbers: medians and ranges of ratios, percentiles of times."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from bench.result import Latency, Spread
@@ -21,10 +21,11 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
-def latency(seconds: Sequence[float]) -> Latency:
-    """Return p50 and p99 of times, in milliseconds."""
+def latency(seconds: Sequence[float], *, cpu_us: Mapping[str, float]) -> Latency:
+    """Return p50 and p99 of times, in milliseconds, with the CPU that a record took."""
     return Latency(
         count=len(seconds),
         p50_ms=percentile(seconds, 0.50) * 1e3,
         p99_ms=percentile(seconds, 0.99) * 1e3,
+        cpu_us=dict(cpu_us),
     )

@@ -30,9 +30,12 @@ def tables(result: Result) -> Iterator[Table]:
         yield from _end_to_end(result.end_to_end)
     if result.single is not None:
         pair = (("product", result.single.product), ("probe", result.single.probe))
-        rows = tuple((n, str(e.count), f"{e.p50_ms:.1f}", f"{e.p99_ms:.1f}") for n, e in pair)
+        rows = tuple(
+            (name, str(one.count), f"{one.p50_ms:.1f}", f"{one.p99_ms:.1f}", _by_role(one.cpu_us))
+            for name, one in pair
+        )
         title = "One record on an idle federation, until it can be found"
-        yield Table(title, ("", "records", "p50 ms", "p99 ms"), rows)
+        yield Table(title, ("", "records", "p50 ms", "p99 ms", "CPU"), rows)
     yield from _others(result)
 
 
@@ -42,7 +45,8 @@ def _end_to_end(each: EndToEnd) -> Iterator[Table]:
             str(number),
             f"{one.product.records_per_second:,.0f}",
             f"{one.probe.records_per_second:,.0f}",
-            f"{one.ratio:.2f}",
+            f"{one.ratio:.3f}",
+            f"{one.cpu_ratio:.3f}",
             _by_role(one.product.cpu_us),
             _by_role(one.probe.cpu_us),
         )
@@ -55,6 +59,7 @@ def _end_to_end(each: EndToEnd) -> Iterator[Table]:
             "",
             "",
             "",
+            "",
             _by_role(last.product.peak_rss_mib),
             _by_role(last.probe.peak_rss_mib),
         ),
@@ -62,7 +67,15 @@ def _end_to_end(each: EndToEnd) -> Iterator[Table]:
     yield Table(
         "End to end, in bulk, until opened and searchable (CPU: µs per record at "
         "sender / hub / reader)",
-        ("round", "product records/s", "probe records/s", "ratio", "product CPU", "probe CPU"),
+        (
+            "round",
+            "product records/s",
+            "probe records/s",
+            "ratio",
+            "by CPU",
+            "product CPU",
+            "probe CPU",
+        ),
         rows,
     )
 
@@ -81,10 +94,13 @@ def _others(result: Result) -> Iterator[Table]:
                 str(each.callers),
                 f"{each.records / each.answered_seconds:,.0f}",
                 f"{each.records / each.opened_seconds:,.0f}",
+                _by_role(each.cpu_us),
             )
             for each in result.callers
         )
-        yield Table("One by one, by so many callers", ("callers", "answered/s", "opened/s"), rows)
+        yield Table(
+            "One by one, by so many callers", ("callers", "answered/s", "opened/s", "CPU"), rows
+        )
     if result.catch_up is not None:
         yield _catch_up(result.catch_up)
     if result.fan_out:

@@ -22,6 +22,7 @@ MACHINE = Machine(
     python="3.11.7",
     versions={"grpcio": "1.85.1"},
 )
+CPU_US = {"sender": 1.0, "hub": 2.0, "reader": 3.0}
 
 
 def throughput(
@@ -52,8 +53,8 @@ def whole() -> Result:
         fsync=Fsync(count=1, p50_us=300, p99_us=900),
         end_to_end=rounds(0.15, 0.2, 0.25),
         single=Single(
-            product=latency([0.008] * 99 + [0.02]),
-            probe=latency([0.004] * 99 + [0.01]),
+            product=latency([0.008] * 99 + [0.02], cpu_us=CPU_US),
+            probe=latency([0.004] * 99 + [0.01], cpu_us=CPU_US),
             ratio_p50=spread([2.0, 2.2, 1.8]),
         ),
         catch_up=CatchUp(records=16_000, seconds=2.0, reader_cpu_us=90),
