@@ -4,9 +4,14 @@ PROTOCOL 4.6 to 4.8, 5.5. Keys are replaced weekly, and senders seal to the last
 one for 30 days; so 7 and 9 days are on either side of a replacement, 29 and 40 of lapsing.
 """
 
+from datetime import datetime
+
 import pytest
 
+from mithaq.node.exchange.acts import IssueItem
 from mithaq.node.exchange.reception import KEPT_AFTER_SUCCESSOR
+from mithaq.node.records.model import ParsedRecord, seal_in
+from tests.exchange.nodes import OFFICER
 from tests.faults.away import DAY, SOON, Days
 
 WEEK_DAYS = 7
@@ -71,3 +76,35 @@ def test_a_backlog_is_taken_in_the_senders_order(days: Days) -> None:
     days.come_back()
     rows = days.reader.rows("SELECT alert_id FROM node_record ORDER BY record_no")
     assert [alert_id for (alert_id,) in rows] == [each.alert_id for each in days.issued]
+
+
+def expiring(record: ParsedRecord, *, at: datetime) -> ParsedRecord:
+    """Return the alert with another end."""
+    message = type(record.message)()
+    message.CopyFrom(record.message)
+    message.alert.expires_at = int(at.timestamp())
+    message.alert.review_by = message.alert.expires_at - int(DAY.total_seconds())
+    return seal_in(message)
+
+
+def noon_in(days: Days, count: int) -> datetime:
+    """Return an instant that is twelve hours before the header's expiry of its record."""
+    return days.at().replace(hour=12, minute=0, second=0) + count * DAY
+
+
+def test_what_expired_while_a_reader_was_away_is_refused_and_accuses_nobody(days: Days) -> None:
+    end = noon_in(days, 5)
+    short = expiring(days.sender.alert(), at=end)
+    days.sender.done(IssueItem(short, None, None, OFFICER))
+    days.hand_over()
+    # The hub goes by the header, whose day has not ended: it hands the body on.
+    days.pass_time(end + 6 * SOON - days.at())
+    days.learn(days.sender)
+    days.issue()
+    days.come_back()
+    assert days.readable() == [each.alert_id for each in days.issued]
+    refused = days.reader.rows("SELECT signer, reason FROM node_refusal")
+    assert refused == [("tn-dgsn", "RECORD_EXPIRED")]
+    assert days.alarms() == []
+    # A refusal is an answer: nothing is owed.
+    assert days.look_for_what_is_overdue() == ["int-iom"]

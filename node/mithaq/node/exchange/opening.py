@@ -159,7 +159,7 @@ class Opener:
             )
             record = parse_record(padded.record)
             check_against_header(record, entry.terms, audience=self.stream.audience)
-            decision = self._decide(record, entry.terms)
+            decision = self._decide(record, entry.terms, at=self.at)
         except (SealingError, LedgerError) as fault:
             return Refused(entry, fault.code, fault.alarm)
         except (RecordError, AgreementError) as fault:
@@ -167,7 +167,17 @@ class Opener:
         reason = _misfit(record, self.stream, member=self.home.member)
         if reason is None and decision.allowed:
             return Opened(entry, padded.salt, record, decision)
+        if reason is None and self._was_allowed(record, entry.terms):
+            return Refused(entry, str(decision.reason))
         return Refused(entry, reason or str(decision.reason), OUTSIDE_AGREEMENT)
+
+    def _was_allowed(self, record: ParsedRecord, terms: Terms) -> bool:
+        """Tell whether time alone refuses it: it was allowed when it was sealed.
+
+        A header's expiry is rounded up to a day, so an honest hub hands on what has expired
+        since, to a reader that was away. That accuses nobody.
+        """
+        return self._decide(record, terms, at=min(terms.created_at, self.at)).allowed
 
     def _verdict(self, terms: Terms) -> str | None:
         """Return why entries of these terms are refused by the registry; judged once each."""
@@ -215,24 +225,24 @@ class Opener:
         kept = self.home.storage.unwrap(wrapped, name=secret_name(stream_id, epoch))
         return ContentKey(stream_id=stream_id, epoch=epoch, secret=EpochSecret.of(kept).secret)
 
-    def _decide(self, record: ParsedRecord, terms: Terms) -> Decision:
+    def _decide(self, record: ParsedRecord, terms: Terms, *, at: datetime) -> Decision:
         standing = self.home.registry.agreement(self.stream.agreement_id)
-        agreement = standing.in_force(at=self.at)
+        agreement = standing.in_force(at=at)
         if record.kind is not RecordKind.ALERT:
-            return self._decide_answer(standing, terms)
+            return self._decide_answer(standing, terms, at=at)
         return decide_disclosure(
             agreement,
             status=standing.status,
             facts=facts_of(record, agreement=agreement, sender=self.stream.sender),
             sender=self.stream.sender,
             recipient=self.home.member,
-            at=self.at,
+            at=at,
             created_at=terms.created_at,
             clock_skew=self.home.registry.policy.clock_skew_limit,
         )
 
-    def _decide_answer(self, standing: AgreementRecord, terms: Terms) -> Decision:
-        agreement = standing.in_force(at=self.at)
+    def _decide_answer(self, standing: AgreementRecord, terms: Terms, *, at: datetime) -> Decision:
+        agreement = standing.in_force(at=at)
         return decide_header(
             agreement,
             status=standing.status,
@@ -241,7 +251,7 @@ class Opener:
             recipients=(self.home.member,),
             purposes=(),
             expires_at=terms.expires_at,
-            at=self.at,
+            at=at,
             role=int(self.stream.role),
             created_at=terms.created_at,
             clock_skew=self.home.registry.policy.clock_skew_limit,
