@@ -94,15 +94,26 @@ def unsigned_bodies(parts: Parts, member: str) -> Iterator[str]:
     The reader's store is looked at before the hub's: what the hub released, it had covered.
     """
     path = parts.database(member)
-    held = dict(rows(path, UNSIGNED))
+    newest = dict(rows(path, UNSIGNED))
     own = dict(rows(path, OWN_HELD.format(member=member)))
     at_hub = dict(_hub_rows(parts.stage, HUB_HELD.format(member=member)))
-    for stream, newest in held.items():
+    yield from uncovered(member, newest, own=own, at_hub=at_hub)
+
+
+def uncovered(
+    member: str,
+    newest: Mapping[bytes, int],
+    *,
+    own: Mapping[bytes, int],
+    at_hub: Mapping[bytes, int],
+) -> Iterator[str]:
+    """Yield newest bodies, by stream, that lie beyond the size of a receipt."""
+    for stream, sequence in newest.items():
         name = bytes(stream).hex()[:8]
-        if own.get(stream, 0) <= newest:
-            yield f"{member} has body {newest} of {name} without a held receipt of its own"
-        if at_hub.get(stream, 0) <= newest:
-            yield f"{member} has body {newest} of {name}, and the hub no receipt for it"
+        if own.get(stream, 0) <= sequence:
+            yield f"{member} has body {sequence} of {name} without a held receipt of its own"
+        if at_hub.get(stream, 0) <= sequence:
+            yield f"{member} has body {sequence} of {name}, and the hub no receipt for it"
 
 
 def _hub_rows(stage: Stage, statement: str) -> list[tuple[Any, ...]]:
@@ -203,10 +214,12 @@ def _wrong_records(
     parts: Parts, members: Mapping[str, Member], findings: Findings
 ) -> Iterator[str]:
     standing = {name: _standing(parts.database(name)) for name in MEMBERS}
+    by_alert = {name: _by_alert(each) for name, each in standing.items()}
     counts: Counter[str] = Counter()
     for sender, told in members.items():
-        for acknowledged in told.alerts.values():
-            yield from _wrong_alert(sender, acknowledged, standing, counts)
+        for alert_id, acknowledged in told.alerts.items():
+            copies = {name: by_alert[name].get(alert_id, {}) for name in MEMBERS}
+            yield from wrong_in_alert(sender, acknowledged, copies, counts)
     for name in MEMBERS:
         repeated = Counter((item, version) for item, version, *_ in standing[name].values())
         twice = [each for each, count in repeated.items() if count > 1]
@@ -215,14 +228,21 @@ def _wrong_records(
     findings.figures |= counts
 
 
-def _wrong_alert(
+def _by_alert(standing: Standing) -> dict[str, Standing]:
+    found: dict[str, Standing] = {}
+    for place, row in standing.items():
+        found.setdefault(row[0], {})[place] = row
+    return found
+
+
+def wrong_in_alert(
     sender: str,
     told: Acknowledged,
-    standing: Mapping[str, Standing],
+    copies: Mapping[str, Standing],
     counts: Counter[str],
 ) -> Iterator[str]:
     alert_id = told.record.alert_id
-    own = {place: row for place, row in standing[sender].items() if row[0] == alert_id}
+    own = copies[sender]
     entitled = {
         name
         for name in MEMBERS
@@ -239,11 +259,10 @@ def _wrong_alert(
             if set(readers) != entitled:
                 yield f"{alert_id} was disclosed to {sorted(readers)}, not to {sorted(entitled)}"
     for reader in entitled:
-        theirs = {p: row for p, row in standing[reader].items() if row[0] == alert_id}
-        counts["records checked at readers"] += len(theirs)
-        yield from _wrong_copy(reader, told, own, theirs)
+        counts["records checked at readers"] += len(copies[reader])
+        yield from _wrong_copy(reader, told, own, copies[reader])
     for stranger in set(MEMBERS) - entitled - {sender}:
-        if any(row[0] == alert_id for row in standing[stranger].values()):
+        if copies[stranger]:
             yield f"{stranger} has {alert_id}, which is not for it"
 
 
