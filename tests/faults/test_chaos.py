@@ -10,7 +10,7 @@ SEED = 20261122
 FAULTS = 20
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_whatever_breaks_what_was_acknowledged_arrives_once_and_is_proved(tmp_path: Path) -> None:
     report = perform(Run(tmp_path / "chaos", FAULTS, SEED))
     assert report.holds, described(report)
