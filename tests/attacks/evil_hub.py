@@ -141,7 +141,8 @@ class Operator(grpc.aio.ServerInterceptor):
     def _answering(self, honest: Callable[..., Awaitable[Any]]) -> Any:  # noqa: ANN401 - a handler
         async def serve(request: Any, context: Any) -> Any:  # noqa: ANN401 - gRPC's own
             member = self._evil.hub.context.member(context)
-            return self._evil.answer(member, await honest(request, context))
+            (heard,) = self._evil.hear(member, request)
+            return self._evil.answer(member, await honest(heard, context))
 
         return serve
 

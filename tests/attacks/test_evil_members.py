@@ -173,3 +173,10 @@ async def test_a_member_sends_an_old_version_after_its_withdrawal(league: World)
     live = f"alert_id = '{record.alert_id}' AND status = 'live'"
     assert await league.tunis.count("node_record", live) == 0
     assert await league.tunis.count("node_refusal", f"sequence = {member.writer.size - 1}") == 1
+    # Nor by another stream (PROTOCOL 3.6).
+    other = EvilMember(league.federation, GENEVA, (TUNIS,), ordinal=10)
+    other.epoch()
+    other.put(record)
+    await other.publish(league.evil)
+    await league.tunis.until_counted("node_refusal", "sequence = 2")
+    assert await league.tunis.count("node_record", live) == 0
