@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from bench.result import CatchUp, EndToEnd, FanOut, Result, Stored, Throughput
 from bench.targets import lines
 
-ROLES = ("sender", "hub", "reader")
+ROLES: Final = ("sender", "hub", "reader")
+_MET: Final = {True: "yes", False: "no", None: "–"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Table:
 def tables(result: Result) -> Iterator[Table]:
     """Yield a table for each thing that was measured, targets first."""
     targets = tuple(
-        (each.figure, each.measured, each.must, each.aim, "yes" if each.is_met else "no")
+        (each.figure, each.measured, each.must, each.aim, _MET[each.is_met])
         for each in lines(result)
     )
     if targets:

@@ -64,6 +64,6 @@ def whole() -> Result:
         ),
         stored=(
             Stored(stored=10_000, throughput=throughput(1.0)),
-            Stored(stored=100_000, throughput=throughput(1.0, cpu_us=60, peak=110)),
+            Stored(stored=1_000_000, throughput=throughput(1.0, cpu_us=60, peak=110)),
         ),
     )
