@@ -167,6 +167,12 @@ def keep_last(message: Response) -> list[Response]:
     return [message]
 
 
+def name_more(message: Response) -> list[Response]:
+    """Name one body more than is there."""
+    del message.bodies.bodies[-1]
+    return [message]
+
+
 def say_opened(message: Response) -> list[Response]:
     """Leave all bodies out and say that the reader has opened them already."""
     omissions = [

@@ -28,6 +28,16 @@ async def test_a_hub_keeps_a_body_back_after_the_receipt(world: World) -> None:
     assert not await world.has(lost)
 
 
+async def test_a_hub_names_more_bodies_than_it_sends(world: World) -> None:
+    stream = await world.begun()
+    world.evil.say = lies.about(stream, "bodies", lies.name_more)
+    lost = await world.send()
+    # One crooked message ends no connection: the others go on on it.
+    evidence = await world.caught("body withheld")
+    assert evidence.holds("checkpoint")
+    assert not await world.has(lost)
+
+
 async def test_a_hub_says_that_a_reader_has_opened_what_it_keeps_back(world: World) -> None:
     stream = await world.begun()
     world.evil.say = lies.about(stream, "bodies", lies.say_opened)
