@@ -161,18 +161,24 @@ def _entitled(home: Home, stream: OwnStream, *, at: datetime) -> set[str]:
 
 
 def check_erasures(connection: sa.Connection, home: Home, *, at: datetime) -> None:
-    """Raise `erasure overdue` where a reader has not answered in time (PROTOCOL 5.9)."""
+    """Raise `erasure overdue` where a reader has not answered in time (PROTOCOL 5.9).
+
+    Lifted when it has answered: an alarm stands for what is still owed.
+    """
+    overdue: set[str] = set()
     rows = connection.execute(
         sa.select(ERASURE, STREAM.c.stream_id)
         .join(STREAM, STREAM.c.log_no == ERASURE.c.log_no)
         .where(ERASURE.c.state == ASKED, ERASURE.c.due_at_ms <= milliseconds(at))
     ).all()
     for row in rows:
+        subject = f"{row.stream_id.hex()[:16]}/{row.sequence}/{row.reader}"
+        overdue.add(subject)
         raise_alarm(
             connection,
             home,
             ERASURE_OVERDUE,
-            subject=f"{row.stream_id.hex()[:16]}/{row.sequence}/{row.reader}",
+            subject=subject,
             evidence={
                 "sender": home.member,
                 "sequence": row.sequence,
@@ -182,6 +188,7 @@ def check_erasures(connection: sa.Connection, home: Home, *, at: datetime) -> No
             stream_id=row.stream_id,
             accused=row.reader,
         )
+    lift_settled(connection, ERASURE_OVERDUE, standing=overdue, at=at)
 
 
 def drop_delivered(connection: sa.Connection, home: Home, *, at: datetime) -> None:
