@@ -81,9 +81,18 @@ protos: venv ## the Python code of the protos, committed beside them
 protos-check: venv ## the committed code is what the protos generate
 	$(BIN)/python protos/generate.py --check
 
-.PHONY: test coverage
-test: venv ## all tests, in random order
-	$(BIN)/pytest -n $(TEST_PROCESSES)
+# Played by whole federations, each as long as many of the others: by themselves.
+PLAYED := tests/attacks tests/faults
+
+.PHONY: test attacks faults coverage
+test: venv ## all tests but the two below, in random order, in under five minutes
+	$(BIN)/pytest -n $(TEST_PROCESSES) $(PLAYED:%=--ignore=%)
+
+attacks: venv ## lying hubs and members against running nodes
+	$(BIN)/pytest -n $(TEST_PROCESSES) tests/attacks
+
+faults: venv ## parts that are away, stand still or are broken at random
+	$(BIN)/pytest -n $(TEST_PROCESSES) tests/faults
 
 coverage: venv ## all tests with branch coverage
 	$(BIN)/pytest -n $(TEST_PROCESSES) --cov --cov-report=term
