@@ -1,5 +1,4 @@
-"""A process stops when asked, at once when asked twice, leaves no memory on disk, and
-spends little on looking for garbage."""
+"""A process stops when asked, at once when asked twice, and leaves no memory on disk."""
 
 import signal
 import subprocess
@@ -11,14 +10,13 @@ import pytest
 from mithaq.service.run import SIGNALLED
 
 PROGRAM = """
-import asyncio, ctypes, gc, resource, sys
+import asyncio, ctypes, resource, sys
 from mithaq.service.run import run
 
 async def main(stop):
     print(type(asyncio.get_running_loop()).__module__)
     print(resource.getrlimit(resource.RLIMIT_CORE))
-    print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
-    print(gc.get_freeze_count() > 10_000, gc.get_threshold()[0] > 10_000, flush=True)
+    print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), flush=True)
     await stop.wait()
     print("asked", flush=True)
     if sys.argv[1] == "stubborn":
@@ -39,8 +37,6 @@ def start(kind: str) -> "subprocess.Popen[str]":
     assert process.stdout.readline() == "(0, 0)\n"
     # PR_GET_DUMPABLE: 0 where there can be no core file and no debugger of the same user.
     assert process.stdout.readline() == ("0\n" if sys.platform == "linux" else "-1\n")
-    # What is loaded is not looked through again, and what is new not at every turn.
-    assert process.stdout.readline() == "True True\n"
     return process
 
 

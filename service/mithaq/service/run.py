@@ -6,7 +6,6 @@ returns its exit code. The rule: the first signal asks, the second ends at once.
 
 import asyncio
 import ctypes
-import gc
 import os
 import resource
 import signal
@@ -17,15 +16,11 @@ import uvloop
 
 PR_SET_DUMPABLE = 4
 SIGNALLED = 128
-# The objects of a batch live until it is committed. By default what is alive is looked
-# through at every 700 new ones: a tenth to a fifth of the CPU of 4,096 records.
-NEW_OBJECTS_MAX = 50_000
 
 
 def run(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
     """Run `main(stop)` on uvloop until it returns its exit code."""
     forbid_core_dumps()
-    collect_seldom()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(until_stopped(main))
 
@@ -44,13 +39,6 @@ async def until_stopped(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked, number)
     return await main(stop)
-
-
-def collect_seldom() -> None:
-    """Leave what is loaded out of all collections of garbage, and make them rare."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(NEW_OBJECTS_MAX, *gc.get_threshold()[1:])
 
 
 def forbid_core_dumps() -> None:
