@@ -9,7 +9,7 @@ from tests.exchange.nodes import Node
 from tests.hub.running import prepare, running, three_members
 
 # The store waits 5 s for the lock, so what was sent meanwhile is rejected.
-HELD_S = 6.0
+HELD_S = 8.0
 # Upkeep comes once a minute; nobody should have to wait for it.
 SOON_S = 20.0
 

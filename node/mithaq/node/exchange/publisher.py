@@ -31,6 +31,8 @@ BATCH_REJECTED: Final = declare("batch rejected by the hub", "code", "stream", "
 
 # The hub is at another place than we think: begin anew, with its heads.
 _OUT_OF_STEP: Final = frozenset({"MQ-HUB-SEQUENCE", "MQ-HUB-FORK", "MQ-HUB-ROOT-MISMATCH"})
+# The hub could not keep it, which says nothing about it: the same.
+_NOT_KEPT: Final = ("MQ-STORE-", "MQ-DISK-")
 PublishCall = Call[exchange_pb2.PublishRequest, exchange_pb2.PublishResponse]
 
 
@@ -218,7 +220,7 @@ class Publisher:
         log_no = self._by_id.get(reject.stream_id)
         if log_no is None:
             return
-        if reject.code in _OUT_OF_STEP:
+        if reject.code in _OUT_OF_STEP or reject.code.startswith(_NOT_KEPT):
             raise OutOfStepError(f"{reject.code} at {reject.sequence}")
         progress = self._progress[log_no]
         progress.is_rejected = True
