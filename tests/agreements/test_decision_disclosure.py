@@ -98,7 +98,7 @@ def test_nobody_but_parties_sends_or_receives_and_nobody_sends_to_itself() -> No
 
 def test_who_has_left_neither_sends_nor_receives_and_the_others_go_on() -> None:
     def left(member: str) -> AgreementStatus:
-        return AgreementStatus(AgreementState.ACTIVE, left=frozenset({member}))
+        return AgreementStatus(AgreementState.ACTIVE, left={member: NOW})
 
     agreement = agreed()
     assert disclose(agreement, status=left(EGYPT)).reason is Reason.SENDER_LEFT

@@ -40,9 +40,11 @@ from tests.agreements.samples import (
 
 ENDED = AgreementStatus(AgreementState.ENDED, wind_down_until=NOW + DAY)
 SUSPENDED = AgreementStatus(AgreementState.SUSPENDED, suspended_by=frozenset({IOM}))
-EGYPT_LEFT = AgreementStatus(
-    AgreementState.ACTIVE, wind_down_until=NOW + DAY, left=frozenset({EGYPT})
+EGYPT_AND_THEN_ALL = AgreementStatus(
+    AgreementState.ENDED, wind_down_until=NOW + 30 * DAY, left={EGYPT: NOW + DAY}
 )
+TUNISIA_LEFT = AgreementStatus(AgreementState.ACTIVE, left={TUNISIA: NOW})
+EGYPT_LEFT = AgreementStatus(AgreementState.ACTIVE, left={EGYPT: NOW + DAY})
 
 
 def admit(agreement: Agreement | None = None, **changes: Any) -> Decision:  # noqa: ANN401 - any field
@@ -205,7 +207,7 @@ def test_no_stream_opens_and_no_epoch_begins_once_the_agreement_grants_nothing()
 
 
 def test_an_epoch_lists_nobody_who_has_left() -> None:
-    left = AgreementStatus(AgreementState.ACTIVE, left=frozenset({TUNISIA}))
+    left = AgreementStatus(AgreementState.ACTIVE, left={TUNISIA: NOW + DAY})
     assert opening(kind=EntryKind.EPOCH, status=left).reason is Reason.RECIPIENT_LEFT
     assert opening(kind=EntryKind.EPOCH, status=EGYPT_LEFT).reason is Reason.SENDER_LEFT
 
@@ -223,6 +225,9 @@ def test_an_epoch_lists_nobody_who_has_left() -> None:
         (ENDED, NOW + DAY, Reason.WIND_DOWN_OVER),
         (EGYPT_LEFT, NOW + DAY - TICK, Reason.ALLOWED_IN_WIND_DOWN),
         (EGYPT_LEFT, NOW + DAY, Reason.WIND_DOWN_OVER),
+        (EGYPT_AND_THEN_ALL, NOW + DAY - TICK, Reason.ALLOWED_IN_WIND_DOWN),
+        (EGYPT_AND_THEN_ALL, NOW + DAY, Reason.WIND_DOWN_OVER),
+        (TUNISIA_LEFT, NOW + DAY, Reason.ALLOWED),
         (ACTIVE, END, Reason.ALLOWED_IN_WIND_DOWN),
         (ACTIVE, END + 90 * DAY - TICK, Reason.ALLOWED_IN_WIND_DOWN),
         (ACTIVE, END + 90 * DAY, Reason.WIND_DOWN_OVER),
@@ -239,9 +244,7 @@ def test_withdrawals_go_on_until_the_wind_down_is_over(
 
 
 def test_who_stays_withdraws_from_who_has_left() -> None:
-    left = AgreementStatus(
-        AgreementState.ACTIVE, wind_down_until=NOW - DAY, left=frozenset({TUNISIA})
-    )
+    left = AgreementStatus(AgreementState.ACTIVE, left={TUNISIA: NOW - DAY})
     assert opening(kind=EntryKind.WITHDRAW, status=left).reason is Reason.ALLOWED
 
 
@@ -295,8 +298,11 @@ def test_a_wind_down_lets_erasure_receipts_through_and_no_other_answer() -> None
 
 
 def test_erasure_receipts_end_with_the_wind_down() -> None:
-    def receipt(at: datetime) -> Decision:
-        return answer(at=at, status=ENDED, category=ERASURE_RECEIPT)
+    def receipt(status: AgreementStatus, at: datetime) -> Decision:
+        return answer(at=at, status=status, category=ERASURE_RECEIPT)
 
-    assert receipt(NOW + DAY - TICK).allowed
-    assert receipt(NOW + DAY).reason is Reason.WIND_DOWN_OVER
+    # An answer of Tunisia's to Egypt: whichever of the two has left.
+    tunisia_left = AgreementStatus(AgreementState.ACTIVE, left={TUNISIA: NOW + DAY})
+    for status in (ENDED, EGYPT_LEFT, tunisia_left):
+        assert receipt(status, NOW + DAY - TICK).reason is Reason.ALLOWED_IN_WIND_DOWN
+        assert receipt(status, NOW + DAY).reason is Reason.WIND_DOWN_OVER

@@ -94,7 +94,7 @@ def test_reading_ends_with_the_record_the_agreement_and_the_membership() -> None
     assert read(facts=record).reason is Reason.RECORD_EXPIRED
     suspended = AgreementStatus(AgreementState.SUSPENDED)
     assert read(status=suspended).reason is Reason.AGREEMENT_SUSPENDED
-    left = AgreementStatus(AgreementState.ACTIVE, left=frozenset({TUNISIA}))
+    left = AgreementStatus(AgreementState.ACTIVE, left={TUNISIA: NOW})
     assert read(status=left).reason is Reason.RECIPIENT_LEFT
 
 
@@ -190,7 +190,7 @@ def test_a_clause_that_refuses_a_role_does_not_let_it_search() -> None:
 
 def test_only_a_party_that_stays_searches_and_only_while_the_agreement_is_in_force() -> None:
     assert search(searcher=STRANGER).reason is Reason.RECIPIENT_NOT_PARTY
-    left = AgreementStatus(AgreementState.ACTIVE, left=frozenset({TUNISIA}))
+    left = AgreementStatus(AgreementState.ACTIVE, left={TUNISIA: NOW})
     assert search(status=left).reason is Reason.RECIPIENT_LEFT
     ended = AgreementStatus(AgreementState.ENDED)
     assert search(status=ended).reason is Reason.AGREEMENT_ENDED

@@ -1,6 +1,7 @@
 """Facts and acts as JSON: strict, and without a person in them."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any
@@ -13,11 +14,17 @@ from mithaq.agreements import json_form
 from mithaq.agreements.act import Disclosure, act_of
 from mithaq.agreements.errors import FactsInvalidError
 from mithaq.agreements.facts import FACT_NAMES, Facts
-from mithaq.agreements.status import ACTIVE
+from mithaq.agreements.status import ACTIVE, AgreementState, AgreementStatus
 from mithaq.agreements.vocabulary import SubjectAge, SubjectType
 from tests.agreements.samples import EGYPT, FACTS, NOW, SECOND, TICK, TUNISIA, facts
 from tests.agreements.strategies import PATIENT, records
 
+STATUS: dict[str, object] = {
+    "state": "ACTIVE",
+    "suspended_by": [],
+    "wind_down_until": None,
+    "left": {},
+}
 KINDS = (StrEnum, str, int, frozenset, datetime, type(None))
 ACT = Disclosure(
     status=ACTIVE, facts=FACTS, sender=EGYPT, recipient=TUNISIA, at=NOW, created_at=NOW
@@ -145,6 +152,9 @@ def test_a_person_has_an_age_class_and_a_thing_has_none() -> None:
         {"sender": "Egypt"},
         {"status": None},
         {"status": {}},
+        {"status": STATUS | {"left": ["tn-dgsn"]}},
+        {"status": STATUS | {"left": {"Tunis": "2027-01-01T00:00:00Z"}}},
+        {"status": STATUS | {"left": {"tn-dgsn": None}}},
         {"facts": []},
         {"facts": {}},
         {"more": 1},
@@ -154,6 +164,14 @@ def test_what_an_act_would_not_have_written_is_refused(changes: dict[str, object
     assert act_of(ACT.to_json()) == ACT
     with pytest.raises(FactsInvalidError):
         act_of(json.dumps(json.loads(ACT.to_json()) | changes))
+
+
+def test_an_act_says_until_when_a_leaver_winds_down() -> None:
+    act = replace(ACT, status=AgreementStatus(AgreementState.ACTIVE, left={TUNISIA: NOW}))
+    assert act_of(act.to_json()) == act
+    assert json.loads(act.to_json())["status"] == STATUS | {
+        "left": {TUNISIA: "2026-06-01T12:00:00Z"}
+    }
 
 
 def test_values_without_a_json_form_are_refused() -> None:

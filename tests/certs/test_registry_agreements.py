@@ -1,7 +1,7 @@
 """Agreements in the registry: admitted by all, stopped by one (DESIGN 7)."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -53,12 +53,14 @@ def refused(federation: Federation, act: acts.Act, error: type[TrustError], matc
     refusals.refused(federation, federation.entry(act), error, match)
 
 
-def leave(federation: Federation, agreement_id: str, member: str) -> None:
+def leave(
+    federation: Federation, agreement_id: str, member: str, *, at: datetime | None = None
+) -> None:
     signers = [
         EntrySigner.signatory(member, name, pair)
         for name, pair in federation.agencies[member].signatories.items()
     ]
-    federation.enter(acts.AgreementEnded(agreement_id, REASON, member), signers)
+    federation.enter(acts.AgreementEnded(agreement_id, REASON, member), signers, at=at)
 
 
 TWO = agreement("eg-moi", "int-iom", agreement_id="eg-iom")
@@ -207,10 +209,10 @@ def test_who_left_need_not_sign_a_new_version_but_may_come_back_by_signing(
     leave(federation, "all-three", "int-iom")
     without = agreement("eg-moi", "tn-dgsn", agreement_id="all-three", version=2)
     federation.enter(admitted(federation, without))
-    assert federation.registry.agreement("all-three").status.left == {"int-iom"}
+    assert federation.registry.agreement("all-three").status.left.keys() == {"int-iom"}
     again = agreement("eg-moi", "int-iom", "tn-dgsn", agreement_id="all-three", version=3)
     federation.enter(admitted(federation, again))
-    assert federation.registry.agreement("all-three").status.left == frozenset()
+    assert federation.registry.agreement("all-three").status.left == {}
 
 
 # --- suspending, lifting, ending ------------------------------------------------------------
@@ -261,7 +263,7 @@ def test_a_suspension_outlasts_a_new_version(federation: Federation) -> None:
 def test_an_agreement_goes_on_while_two_parties_stay(federation: Federation) -> None:
     leave(federation, "all-three", "eg-moi")
     status = federation.registry.agreement("all-three").status
-    assert (status.state, status.left) == (AgreementState.ACTIVE, frozenset({"eg-moi"}))
+    assert (status.state, list(status.left)) == (AgreementState.ACTIVE, ["eg-moi"])
     with pytest.raises(EntryConflictError, match="eg-moi is no party"):
         leave(federation, "all-three", "eg-moi")
     with pytest.raises(EntryConflictError, match="eg-moi is no party"):
@@ -269,6 +271,19 @@ def test_an_agreement_goes_on_while_two_parties_stay(federation: Federation) -> 
     leave(federation, "all-three", "tn-dgsn")
     status = federation.registry.agreement("all-three").status
     assert status.state is AgreementState.ENDED
+
+
+def test_each_leaver_winds_down_from_its_own_leaving(federation: Federation) -> None:
+    first, then = now() - timedelta(days=2), now() - timedelta(days=1)
+    leave(federation, "all-three", "eg-moi", at=first)
+    record = federation.registry.agreement("all-three")
+    assert record.status.wind_down_until is None
+    assert record.status.left == {"eg-moi": first + record.agreement.wind_down}
+    leave(federation, "all-three", "tn-dgsn", at=then)
+    status = federation.registry.agreement("all-three").status
+    until = then + record.agreement.wind_down
+    assert status.left == {**record.status.left, "tn-dgsn": until}
+    assert status.wind_down_until == until
 
 
 def test_the_wind_down_begins_when_the_end_was_drawn_up(federation: Federation) -> None:

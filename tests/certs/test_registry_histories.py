@@ -132,7 +132,9 @@ def check_invariants(registry: Registry) -> None:
         status = record.status
         if status.state is not AgreementState.ENDED:
             assert (status.state is AgreementState.SUSPENDED) == bool(status.suspended_by)
-            assert len(record.agreement.members - status.left) >= 2
+            assert len(record.agreement.members.difference(status.left)) >= 2
+        if status.left:
+            assert status.left.keys() <= {each.id for each in registry.members()}
         assert record.admitted_size <= record.changed_size <= registry.size
 
 

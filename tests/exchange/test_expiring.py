@@ -1,9 +1,12 @@
 """Expiry by both clocks, and the end of an agreement."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
+from mithaq.certs import acts
+from mithaq.certs.entries import EntrySigner
 from mithaq.node.exchange.acts import IssueItem
 from mithaq.node.exchange.expiring import expire
 from mithaq.node.records.model import ParsedRecord
@@ -85,6 +88,65 @@ def test_what_came_under_an_ended_agreement_goes_when_winding_down_is_over(
     over = tunis.home.registry.agreement("test-agreement").status.wind_down_until
     assert over is not None
     assert over < record.expiry
+    assert expired(tunis, clock=over - TICK, registry=over - TICK) == 0
+    assert expired(tunis, clock=over, registry=over) == 1
+
+
+def leave(federation: Federation, member: str) -> None:
+    signatories = federation.agencies[member].signatories
+    federation.enter(
+        acts.AgreementEnded("test-agreement", acts.NarrowingReason.TERM_ENDED, member),
+        [EntrySigner.signatory(member, name, pair) for name, pair in signatories.items()],
+    )
+
+
+@pytest.mark.parametrize("leaver", ["tn-dgsn", "eg-moi"])
+def test_what_went_to_or_came_from_a_leaver_goes_at_the_end_of_its_own_wind_down(
+    tunis: Desk, record: ParsedRecord, federation: Federation, leaver: str
+) -> None:
+    leave(federation, leaver)
+    tunis.learn()
+    over = tunis.home.registry.agreement("test-agreement").status.left[leaver]
+    assert over < record.expiry
+    assert expired(tunis, clock=over - TICK, registry=over - TICK) == 0
+    assert expired(tunis, clock=over, registry=over) == 1
+    assert tunis.rows("SELECT status, body, wrapped_key FROM node_record") == [
+        ("erased", None, None)
+    ]
+
+
+def test_what_those_who_stay_gave_each_other_outlasts_a_leavers_wind_down(
+    tunis: Desk, record: ParsedRecord, federation: Federation
+) -> None:
+    leave(federation, "int-iom")
+    tunis.learn()
+    assert expired(tunis, clock=record.expiry - TICK, registry=record.expiry - TICK) == 0
+
+
+def test_who_comes_back_within_its_wind_down_keeps_what_it_had(
+    tunis: Desk, record: ParsedRecord, federation: Federation
+) -> None:
+    leave(federation, "tn-dgsn")
+    over = federation.registry.agreement("test-agreement").status.left["tn-dgsn"]
+    federation.agree(replace(federation.registry.agreement("test-agreement").agreement, version=2))
+    tunis.learn()
+    assert over < record.expiry
+    assert expired(tunis, clock=over, registry=over) == 0
+
+
+def test_what_came_under_an_agreement_that_ran_out_goes_when_winding_down_is_over(
+    cairo: Desk, tunis: Desk, federation: Federation
+) -> None:
+    agreement = federation.registry.agreement("test-agreement").agreement
+    soon = replace(
+        agreement, version=2, expires_at=now().replace(microsecond=0) + timedelta(days=9)
+    )
+    federation.agree(soon)
+    for desk in (cairo, tunis):
+        desk.learn()
+    cairo.done(IssueItem(cairo.alert(), None, None, OFFICER))
+    tunis.receive(*cairo.take_batches())
+    over = soon.expires_at + soon.wind_down
     assert expired(tunis, clock=over - TICK, registry=over - TICK) == 0
     assert expired(tunis, clock=over, registry=over) == 1
 

@@ -1,5 +1,8 @@
 """A party that leaves an agreement: nothing new goes to or from it, withdrawals do (3.7)."""
 
+from datetime import timedelta
+from typing import Final
+
 import pytest
 
 from mithaq.certs import acts
@@ -7,11 +10,13 @@ from mithaq.certs.entries import EntrySigner
 from mithaq.ledger.entry import EntryKind, WithdrawReason
 from mithaq.node.exchange.acts import IssueItem, WithdrawItem
 from mithaq.node.exchange.errors import DeniedByAgreementError
+from mithaq.node.exchange.expiring import expire
 from tests.exchange.nodes import OFFICER
 from tests.exchange.relay import kinds
 from tests.faults.away import DAY, Days
 
 AGREEMENT = "test-agreement"
+SECOND: Final = timedelta(seconds=1)
 
 
 def leave(days: Days, member: str) -> None:
@@ -60,3 +65,26 @@ def test_who_stays_takes_back_from_the_leaver_what_it_had(days: Days) -> None:
     days.hand_over()
     days.fetch()
     assert days.readable() == []
+
+
+@pytest.mark.parametrize("leaver", ["tn-dgsn", "eg-moi"])
+def test_nothing_goes_before_the_end_of_the_leavers_wind_down_and_all_at_it(
+    days: Days, leaver: str
+) -> None:
+    record = days.issue()
+    days.fetch()
+    leave(days, leaver)
+    until = days.federation.registry.agreement(AGREEMENT).status.left[leaver]
+    days.pass_time(until - days.at() - SECOND)
+    days.learn(days.reader)
+    assert erased_by_upkeep(days) == 0
+    assert days.readable() == [record.alert_id]
+    days.pass_time(SECOND)
+    days.learn(days.reader)
+    assert erased_by_upkeep(days) == 1
+    assert days.readable() == []
+
+
+def erased_by_upkeep(days: Days) -> int:
+    home = days.reader.home
+    return home.database.write_sync(lambda each: expire(each, home, at=days.at()))

@@ -216,7 +216,7 @@ STATUS_READERS: Final[Readers] = {
     # Administrators suspend too, and are no member.
     "suspended_by": json_form.set_of(json_form.text(CODE)),
     "wind_down_until": json_form.optional(json_form.instant),
-    "left": json_form.set_of(MEMBER_TEXT),
+    "left": json_form.mapping_of(MEMBER_TEXT, json_form.instant),
 }
 HEADER_READERS: Final[Readers] = {
     "kind": json_form.number(255),

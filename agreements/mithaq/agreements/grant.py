@@ -73,6 +73,15 @@ def left(status: AgreementStatus, *, sender: str, recipient: str) -> Reason | No
     return None
 
 
+def wind_down_end(agreement: Agreement, status: AgreementStatus, *, member: str) -> datetime:
+    """Return the first instant after a party's winding down (PROTOCOL 3.7).
+
+    A leaver's began when it left, everybody else's begins with the agreement's end.
+    """
+    end = status.wind_down_until or agreement.expires_at + agreement.wind_down
+    return min(end, status.left.get(member, end))
+
+
 def no_standing(
     agreement: Agreement, status: AgreementStatus, *, sender: str, recipient: str, at: datetime
 ) -> Reason | None:

@@ -21,6 +21,7 @@ from mithaq.agreements.grant import (
     not_parties,
     out_of_time,
     retention_end,
+    wind_down_end,
 )
 from mithaq.agreements.reason import Decision, Reason, allowed, refused
 from mithaq.agreements.status import AgreementStatus
@@ -63,7 +64,8 @@ def judge(
     if reason is not None:
         return refused(reason)
     if header.kind in ENDING_KINDS:
-        return _winding_down(agreement, status, sender=header.sender, at=at)
+        # To a leaver as well, without an end: what it was given is still taken back.
+        return _winding_down(agreement, status, parties=(header.sender,), at=at)
     if header.role == StreamRole.RETURN:
         return _judge_return(agreement, header, status=status, at=at)
     if (reason := _no_standing(agreement, header, status, at)) is not None:
@@ -111,16 +113,15 @@ def _no_standing(
 
 
 def _winding_down(
-    agreement: Agreement, status: AgreementStatus, *, sender: str, at: datetime
+    agreement: Agreement, status: AgreementStatus, *, parties: tuple[str, ...], at: datetime
 ) -> Decision:
-    """Decide what goes on after an end, a suspension or a leaving (PROTOCOL 3.7)."""
+    """Decide what goes on after an end, a suspension or a party's leaving (PROTOCOL 3.7)."""
     reason = not_in_force(agreement, status, at)
     if reason is Reason.AGREEMENT_DRAFT or reason is Reason.AGREEMENT_NOT_YET_IN_FORCE:
         return refused(reason)
-    if reason is None and sender not in status.left:
+    if reason is None and status.left.keys().isdisjoint(parties):
         return allowed()
-    until = status.wind_down_until or agreement.expires_at + agreement.wind_down
-    if at >= until:
+    if at >= min(wind_down_end(agreement, status, member=each) for each in parties):
         return refused(Reason.WIND_DOWN_OVER)
     return allowed(reason=Reason.ALLOWED_IN_WIND_DOWN)
 
@@ -139,7 +140,7 @@ def _judge_return(
         return _judge_answer(header, links)
     # PROTOCOL 3.7: erasures are still answered, and an answer needs its epoch.
     if header.kind == EntryKind.EPOCH or header.category == ERASURE_RECEIPT:
-        return _winding_down(agreement, status, sender=header.sender, at=at)
+        return _winding_down(agreement, status, parties=(header.sender, peer), at=at)
     return refused(reason)
 
 

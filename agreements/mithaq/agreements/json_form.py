@@ -93,6 +93,15 @@ def set_of(read: Reader[Item]) -> Reader[frozenset[Item]]:
     return read_set
 
 
+def mapping_of(read_key: Reader[str], read: Reader[Item]) -> Reader[dict[str, Item]]:
+    """Return a reader of an object whose keys are no fixed names."""
+
+    def read_mapping(value: object) -> dict[str, Item]:
+        return {read_key(key): read(item) for key, item in object_of(value).items()}
+
+    return read_mapping
+
+
 def optional(read: Reader[Item]) -> Reader[Item | None]:
     """Return a reader that also takes null."""
 

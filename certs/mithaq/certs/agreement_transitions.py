@@ -4,7 +4,10 @@ The parties' signatures over the terms are checked here, because who the parties
 stands in the terms. A suspension takes one, its end takes those who suspended.
 """
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from mithaq.agreements.errors import AgreementError
@@ -41,7 +44,7 @@ def admit_agreement(state: RegistryState, act: acts.AgreementAdmitted, place: Pl
     before = state.agreements.get(agreement.id)
     _check_next(agreement, before)
     # Who was a party until now has to sign as well: a new version may take from it.
-    staying = before.agreement.members - before.status.left if before else frozenset[str]()
+    staying = _staying(before.agreement, before.status) if before else frozenset[str]()
     check_agreement_signatures(
         act.terms, act.signatures, parties=agreement.members | staying, signers=state
     )
@@ -83,11 +86,10 @@ def end_agreement(state: RegistryState, act: acts.AgreementEnded, place: Place) 
     """Let one party leave, or end it for all; winding down begins (PROTOCOL 3.7)."""
     record = _unended(state, act.agreement_id)
     status = record.status
+    until = place.made_at + record.agreement.wind_down
     if act.member:
-        by = _speaker(record, act.member)
-        status = replace(status, left=status.left | {by})
-    if not act.member or len(record.agreement.members - status.left) < _PARTIES_MIN:
-        until = place.made_at + record.agreement.wind_down
+        status = replace(status, left={**status.left, _speaker(record, act.member): until})
+    if not act.member or len(_staying(record.agreement, status)) < _PARTIES_MIN:
         status = replace(status, state=AgreementState.ENDED, wind_down_until=until)
     return _changed(record, status, act, place, act.reason)
 
@@ -120,13 +122,21 @@ def _admitted(
         before,
         agreement=agreement,
         # Suspensions outlast a new version; who signed it is no longer one that left.
-        status=replace(before.status, left=before.status.left - agreement.members),
+        status=replace(before.status, left=_without(before.status.left, agreement.members)),
         changed_size=place.size,
         versions=(*before.versions, agreement),
     )
     # A new version may grant less, so entries made under the old one are judged anew.
     narrowing = place.narrowing(agreement.id, act, None)
     return Change(agreement=record, narrowed_agreement=narrowing)
+
+
+def _staying(agreement: Agreement, status: AgreementStatus) -> frozenset[str]:
+    return agreement.members.difference(status.left)
+
+
+def _without(left: Mapping[str, datetime], members: AbstractSet[str]) -> dict[str, datetime]:
+    return {member: until for member, until in left.items() if member not in members}
 
 
 def _unended(state: RegistryState, agreement_id: str) -> AgreementRecord:
@@ -140,7 +150,7 @@ def _speaker(record: AgreementRecord, member: str) -> str:
     """Return who speaks: a party that has not left, or the administrators."""
     if not member:
         return ADMINISTRATORS
-    if member not in record.agreement.members - record.status.left:
+    if member not in _staying(record.agreement, record.status):
         raise EntryConflictError(f"{member} is no party to {record.agreement.id}")
     return member
 

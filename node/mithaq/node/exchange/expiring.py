@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from mithaq.agreements.status import AgreementState
+from mithaq.agreements.grant import wind_down_end
+from mithaq.certs.participants import AgreementRecord
 from mithaq.node.exchange.erasing import erase_content
 from mithaq.node.exchange.home import Home, seconds
 from mithaq.node.exchange.out_stream import DISCLOSURE, OUT_BODY, STREAM
@@ -78,22 +79,36 @@ def _kept_long_enough(connection: sa.Connection, passed: datetime) -> Sequence[A
 
 
 def _of_ended_agreements(connection: sa.Connection, home: Home, passed: datetime) -> Sequence[Any]:
-    """Return what was received under agreements whose wind-down is over (PROTOCOL 3.7)."""
-    ended = [
-        each.agreement.id
+    """Return what was received where a winding down is over (PROTOCOL 3.7)."""
+    over = [
+        _received(each.agreement.id, home.member, members)
         for each in home.registry.agreements()
-        if each.status.state is AgreementState.ENDED
-        and each.status.wind_down_until is not None
-        and each.status.wind_down_until <= passed
+        if (members := _wound_down(each, passed))
     ]
-    if not ended:
+    if not over:
         return []
     return connection.execute(
         sa.select(RECORD.c.record_no, RECORD.c.alert_id, RECORD.c.version)
-        .where(RECORD.c.agreement_id.in_(ended), RECORD.c.own.is_(False))
-        .where(RECORD.c.body.is_not(None), _not_kept(passed))
+        .where(RECORD.c.own.is_(False), RECORD.c.body.is_not(None), _not_kept(passed))
+        .where(sa.or_(*over))
         .limit(AT_ONCE_MAX)
     ).all()
+
+
+def _wound_down(standing: AgreementRecord, passed: datetime) -> frozenset[str]:
+    """Return the parties whose winding down is over: a leaver's ends before the others'."""
+    agreement, status = standing.agreement, standing.status
+    return frozenset(
+        member
+        for member in agreement.members.union(status.left)
+        if wind_down_end(agreement, status, member=member) <= passed
+    )
+
+
+def _received(agreement_id: str, member: str, over: frozenset[str]) -> sa.ColumnElement[bool]:
+    """Match what a member was given by those who are out, and all of it once it is out."""
+    under = RECORD.c.agreement_id == agreement_id
+    return under if member in over else sa.and_(under, RECORD.c.issuer.in_(sorted(over)))
 
 
 def _not_kept(passed: datetime) -> sa.ColumnElement[bool]:
