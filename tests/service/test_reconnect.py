@@ -29,23 +29,29 @@ def test_waits_double_up_to_the_longest() -> None:
 
 
 def test_chance_takes_off_up_to_half_of_a_wait() -> None:
-    backoff = Backoff(almost_one, shortest=timedelta(seconds=8))
-    assert timedelta(seconds=4) <= backoff.next_wait() < timedelta(seconds=4.01)
+    backoff = Backoff(almost_one, shortest=timedelta(seconds=4))
+    assert timedelta(seconds=2) <= backoff.next_wait() < timedelta(seconds=2.01)
 
 
 def test_many_failures_do_not_overflow() -> None:
-    assert Backoff(never, failures=10_000).next_wait() == timedelta(seconds=30)
+    assert Backoff(never, failures=10_000).next_wait() == timedelta(seconds=5)
 
 
 class Session:
     """A session that ends each time as told, and stops the loop when nothing is left."""
 
-    def __init__(self, *ends: BaseException | None, lasting: float = 0) -> None:
+    def __init__(
+        self,
+        *ends: BaseException | None,
+        lasting: float = 0,
+        survived: tuple[type[Exception], ...] = (),
+    ) -> None:
         self.ends = list(ends)
+        self.survived = survived
         self.lasting = lasting
         self.now = 0.0
         self.waits: list[float] = []
-        self.errors: list[str] = []
+        self.errors: list[str | Exception] = []
 
     async def __call__(self) -> None:
         """End as told."""
@@ -60,9 +66,9 @@ class Session:
         """Note the wait instead of sleeping."""
         self.waits.append(seconds)
 
-    def failed(self, error: RemoteError) -> None:
+    def failed(self, error: Exception) -> None:
         """Note the error."""
-        self.errors.append(error.code)
+        self.errors.append(error.code if isinstance(error, RemoteError) else error)
 
     async def run(self) -> None:
         """Keep connected until nothing is left."""
@@ -71,6 +77,7 @@ class Session:
                 self,
                 backoff=Backoff(never, shortest=timedelta(seconds=1)),
                 failed=self.failed,
+                survived=self.survived,
                 sleep=self.sleep,
                 clock=lambda: self.now,
             )
@@ -79,7 +86,7 @@ class Session:
 async def test_failures_wait_longer_each_time() -> None:
     session = Session(*[UNAVAILABLE] * 4)
     await session.run()
-    assert session.waits == [1, 2, 4, 8]
+    assert session.waits == [1, 2, 4, 5]
     assert session.errors == ["MQ-UNREACHABLE"] * 4
 
 
@@ -89,10 +96,14 @@ async def test_a_drained_session_comes_back_soon() -> None:
     assert session.waits == [1, 2, 1, 1]
 
 
-async def test_a_session_that_lasted_starts_from_the_shortest_wait() -> None:
-    session = Session(*[UNAVAILABLE] * 3, lasting=60)
+@pytest.mark.parametrize("end", [UNAVAILABLE, ValueError("ours")])
+async def test_a_session_that_lasted_starts_from_the_shortest_wait(end: Exception) -> None:
+    session = Session(*[end] * 3, lasting=6, survived=(ValueError,))
     await session.run()
     assert session.waits == [1, 1, 1]
+    brief = Session(*[end] * 3, lasting=5.9, survived=(ValueError,))
+    await brief.run()
+    assert brief.waits == [1, 2, 4]
 
 
 async def test_a_wait_that_the_peer_names_is_kept() -> None:
@@ -108,6 +119,21 @@ async def test_an_error_that_time_does_not_heal_waits_the_longest() -> None:
     session = Session(*[rpc_error(grpc.StatusCode.UNAUTHENTICATED)] * 2)
     await session.run()
     assert session.waits == [30, 30]
+
+
+@pytest.mark.parametrize("status", [grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL])
+async def test_what_broke_on_its_way_is_no_refusal(status: grpc.StatusCode) -> None:
+    session = Session(rpc_error(status))
+    await session.run()
+    assert session.waits == [1]
+
+
+async def test_an_error_of_ours_that_is_survived_is_told_and_waited_out() -> None:
+    fault = ValueError("ours")
+    session = Session(fault, UNAVAILABLE, fault, survived=(ValueError,))
+    await session.run()
+    assert session.waits == [1, 2, 4]
+    assert session.errors == [fault, "MQ-UNREACHABLE", fault]
 
 
 async def test_an_error_of_ours_ends_it() -> None:

@@ -19,14 +19,13 @@ from mithaq.registrar.renewal import RENEWAL_FAILED, RENEWAL_INTERVAL_S, Renewal
 from mithaq.registrar.trust_service import TrustService
 from mithaq.service import logging as log_lines
 from mithaq.service.channel import open_channel
-from mithaq.service.errors import RemoteError
 from mithaq.service.health import HealthServer
 from mithaq.service.identity import LiveCalls
 from mithaq.service.interceptor import CallInterceptor
 from mithaq.service.local_api import LocalApi
 from mithaq.service.logging import declare, logger
 from mithaq.service.metrics import CallMetrics
-from mithaq.service.reconnect import Backoff, keep_connected
+from mithaq.service.reconnect import WAIT_MAX, Backoff, keep_connected
 from mithaq.service.run import run
 from mithaq.service.server import add_health_and_reflection, bind, build_server, drain_and_stop
 from mithaq.service.tls import ReloadedFiles, channel_credentials, server_credentials
@@ -134,7 +133,8 @@ async def _keep_linked(places: Places, office: Office, switched: asyncio.Event) 
 
     await keep_connected(
         session,
-        backoff=Backoff(random.random, longest=timedelta(seconds=5)),
+        # A refusal as well: until it was told of a new entry, the hub may not know us.
+        backoff=Backoff(random.random, refused=WAIT_MAX),
         failed=_note_failure,
     )
 
@@ -152,5 +152,5 @@ async def _until_either(*works: Coroutine[Any, Any, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _note_failure(error: RemoteError) -> None:
-    logger().warning(HUB_LOST, code=error.code)
+def _note_failure(error: Exception) -> None:
+    logger().warning(HUB_LOST, code=getattr(error, "code", ""))

@@ -3,6 +3,10 @@
 Pure pacing and the loop around a session. Chance and sleep are arguments, so a test
 needs neither. The rule: nobody hammers a hub that just came up, and a session that
 lasted starts from the shortest wait again.
+
+The longest wait is what a peer adds to every outage of the other side, so it is short:
+the 32 nodes of a federation then ask a hub that is away nine times a second, each with
+one connection that is refused.
 """
 
 import asyncio
@@ -13,11 +17,16 @@ from datetime import timedelta
 
 import grpc
 
-from mithaq.service.errors import RemoteError, from_rpc_error
+from mithaq.service.errors import from_rpc_error
 
 FIRST_WAIT = timedelta(milliseconds=200)
-WAIT_MAX = timedelta(seconds=30)
-SETTLED_AFTER = timedelta(seconds=20)
+WAIT_MAX = timedelta(seconds=5)
+# Revoked, or not understood: it won't be better soon. Still, things mend.
+REFUSED_WAIT = timedelta(seconds=30)
+# What gRPC makes of bytes that broke on their way, and a hub of a fault of its own.
+NO_REFUSAL = frozenset({grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL})
+# Longer than the longest wait: what fails each time so late is not asked more often by this.
+SETTLED_AFTER = timedelta(seconds=6)
 DOUBLINGS_MAX = 30
 
 
@@ -25,12 +34,14 @@ DOUBLINGS_MAX = 30
 class Backoff:
     """The next wait: doubled each time up to `longest`, and a random half of it taken off.
 
-    `chance` returns a number from 0 up to, not including, 1.
+    `chance` returns a number from 0 up to, not including, 1. `refused` is the wait after a
+    refusal that time does not mend.
     """
 
     chance: Callable[[], float]
     shortest: timedelta = FIRST_WAIT
     longest: timedelta = WAIT_MAX
+    refused: timedelta = REFUSED_WAIT
     failures: int = 0
 
     def next_wait(self) -> timedelta:
@@ -48,29 +59,31 @@ async def keep_connected(
     session: Callable[[], Awaitable[None]],
     *,
     backoff: Backoff,
-    failed: Callable[[RemoteError], None],
+    failed: Callable[[Exception], None],
+    survived: tuple[type[Exception], ...] = (),
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Run `session` again and again until cancelled; an error not of gRPC ends it.
+    """Run `session` again and again until cancelled.
 
     A session returns when the peer drained it, and is begun anew at once but for the
-    shortest wait. `failed` learns of every error that the peer or the network made.
+    shortest wait. `failed` learns of every error that the peer or the network made, as a
+    RemoteError, and of our own that are `survived`; any other of ours ends it.
     """
     while True:
         began = clock()
-        named: timedelta | None = None
+        named = timedelta()
         try:
             await session()
             backoff.reset()
         except grpc.RpcError as error:
             remote = from_rpc_error(error)
             failed(remote)
-            named = remote.retry_after
-            if clock() - began >= SETTLED_AFTER.total_seconds():
-                backoff.reset()
-            if not remote.retryable:
-                # It won't be better soon: revoked, or not understood. Still, things mend.
-                named = max(named or backoff.longest, backoff.longest)
-        wait = backoff.next_wait()
-        await sleep(max(wait, named or wait).total_seconds())
+            named = remote.retry_after or named
+            if not remote.retryable and remote.grpc_status not in NO_REFUSAL:
+                named = max(named, backoff.refused)
+        except survived as fault:
+            failed(fault)
+        if clock() - began >= SETTLED_AFTER.total_seconds():
+            backoff.reset()
+        await sleep(max(backoff.next_wait(), named).total_seconds())

@@ -39,7 +39,7 @@ from mithaq.node.exchange.witness_client import WitnessClient
 from mithaq.node.sealing.errors import SealingError
 from mithaq.service.errors import RemoteError, from_rpc_error
 from mithaq.service.logging import declare, logger
-from mithaq.service.reconnect import SETTLED_AFTER, Backoff, keep_connected
+from mithaq.service.reconnect import Backoff, keep_connected
 from mithaq.store.errors import StoreError
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 
@@ -75,13 +75,11 @@ class Session:
     witness: WitnessClient = field(init=False)
     erasures: ErasureAnswers = field(init=False)
     connected: bool = False
-    _faults: Backoff = field(init=False)
     _owed: asyncio.Event = field(default_factory=asyncio.Event)
     _joined: asyncio.Event = field(default_factory=asyncio.Event)
     _switched: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._faults = Backoff(self.chance)
         self.publisher = Publisher(self.home, refused=self._joined.set)
         self.outbox = Outbox(self.home, self.publisher.offer)
         self.outbox.may_sign.clear()
@@ -104,7 +102,13 @@ class Session:
             group.create_task(self._answer_erasures())
             group.create_task(self._catch_up())
             group.create_task(
-                keep_connected(self._connection, backoff=Backoff(self.chance), failed=_note_failure)
+                keep_connected(
+                    self._connection,
+                    backoff=Backoff(self.chance),
+                    failed=_note_failure,
+                    # No message may end the node's exchange.
+                    survived=(Exception,),
+                )
             )
 
     def switch(self) -> None:
@@ -117,7 +121,6 @@ class Session:
         """Run one connection until the hub ends it or something fails."""
         self._switched.clear()
         channel = self.open_channel()
-        began = asyncio.get_running_loop().time()
         wait_s = 0.0
         try:
             await self._serve(channel)
@@ -134,16 +137,6 @@ class Session:
             wait_s = MINUTE_S
         except DrainedError as drained:
             wait_s = drained.retry_after_s
-        except Exception as fault:  # noqa: BLE001 - no message may end the node's exchange
-            known = isinstance(fault, _EXPECTED)
-            logger().warning(
-                DISCONNECTED,
-                code=getattr(fault, "code", ""),
-                exc_info=None if known else fault,
-            )
-            if asyncio.get_running_loop().time() - began >= SETTLED_AFTER.total_seconds():
-                self._faults.reset()
-            wait_s = self._faults.next_wait().total_seconds()
         finally:
             self.connected = False
             await channel.close()
@@ -298,8 +291,13 @@ def _answers(heads: Sequence[exchange_pb2.OwnHead]) -> Answers:
     return answers
 
 
-def _note_failure(error: RemoteError) -> None:
-    logger().info(DISCONNECTED, code=error.code)
+def _note_failure(fault: Exception) -> None:
+    if isinstance(fault, RemoteError):
+        logger().info(DISCONNECTED, code=fault.code)
+        return
+    known = isinstance(fault, _EXPECTED)
+    code = getattr(fault, "code", "")
+    logger().warning(DISCONNECTED, code=code, exc_info=None if known else fault)
 
 
 async def _tried(act: Callable[[], Awaitable[None]]) -> None:
