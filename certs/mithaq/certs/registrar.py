@@ -343,24 +343,29 @@ class RegistrarLog:
             return True
         return now - last.at >= interval
 
+    def check_clock(self, now: datetime) -> None:
+        """Raise ClockSkewError if the clock went back behind the last signed time."""
+        last = self.registry.time
+        if last is not None and now < last:
+            raise ClockSkewError(f"the clock is behind {last.isoformat()}, signed before")
+
     def sign_checkpoint(self, now: datetime) -> bytes:
-        """Return the registrar's note over all that was committed, and observe it.
+        """Return the registrar's note over all that was committed.
+
+        It counts once it is durable and ``Registry.observe_checkpoint`` has taken it.
 
         Raises:
             ClockSkewError: the clock went back behind the last signed time.
 
         """
+        self.check_clock(now)
         registry = self.registry
-        if registry.time is not None and now < registry.time:
-            raise ClockSkewError(f"the clock is behind {registry.time.isoformat()}, signed before")
-        note = sign_checkpoint(
+        return sign_checkpoint(
             Checkpoint(registry.origin, registry.size, registry.root),
             ed25519=self._key.ed25519,
             mldsa=self._key.mldsa,
             at=now,
         )
-        registry.observe_checkpoint(note)
-        return note
 
     def hub_approval(
         self, decision: Decision, leaves: tuple[bytes, ...], checkpoint: bytes

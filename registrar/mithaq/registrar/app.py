@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from mithaq.certs.errors import TrustError
+from mithaq.certs.errors import ClockSkewError, TrustError
 from mithaq.registrar.config import RegistrarConfig
 from mithaq.registrar.link import HubLink
 from mithaq.registrar.local_users import Users, renew_local
-from mithaq.registrar.office import Office, utc_now
+from mithaq.registrar.office import NOT_SIGNED, Office, utc_now
 from mithaq.registrar.places import OWNER, Places
 from mithaq.registrar.renewal import RENEWAL_FAILED, RENEWAL_INTERVAL_S, Renewal, own_certificate
 from mithaq.registrar.trust_service import TrustService
@@ -30,14 +30,18 @@ from mithaq.service.run import run
 from mithaq.service.server import add_health_and_reflection, bind, build_server, drain_and_stop
 from mithaq.service.tls import ReloadedFiles, channel_credentials, server_credentials
 from mithaq.store.engine import open_database
+from mithaq.store.errors import StoreError
 from mithaq.store.migrations import upgrade
 from mithaq.v1 import exchange_pb2_grpc, trust_pb2, trust_pb2_grpc
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 STOP_SECONDS: Final = 3.0
 HUB_WAIT_SECONDS: Final = 0.2
+# After the store did not take the time, or the clock was behind it.
+AGAIN_SECONDS: Final = 1.0
 
 STARTED: Final = declare("registrar started", "federation", "port", "size")
+NOT_TIDIED: Final = declare("not tidied up", "code")
 HUB_LOST: Final = declare("hub not reached", "code")
 
 
@@ -74,7 +78,9 @@ async def _serve(config: RegistrarConfig, office: Office, stop: asyncio.Event) -
     name = trust_pb2.DESCRIPTOR.services_by_name["TrustService"].full_name
     add_health_and_reflection(server, [name])
     port = bind(server, config.local_listen, server_credentials(ReloadedFiles(api.tls_files())))
-    health = HealthServer(metrics=metrics, checks=lambda: {"registry": True})
+    health = HealthServer(
+        metrics=metrics, checks=lambda: {"registry": True, "store": not office.in_doubt}
+    )
     await server.start()
     await health.start(config.metrics_port)
     logger().info(STARTED, federation=config.federation, port=port, size=office.log.registry.size)
@@ -103,15 +109,23 @@ async def _serve(config: RegistrarConfig, office: Office, stop: asyncio.Event) -
 
 async def _keep_time(config: RegistrarConfig, office: Office) -> None:
     while True:
-        await office.keep_time(interval=timedelta(seconds=config.checkpoint_seconds))
-        await asyncio.sleep(config.checkpoint_seconds / 4)
+        pause_s = config.checkpoint_seconds / 4
+        try:
+            await office.keep_time(interval=timedelta(seconds=config.checkpoint_seconds))
+        except (StoreError, ClockSkewError) as fault:
+            logger().warning(NOT_SIGNED, code=fault.code)
+            pause_s = min(pause_s, AGAIN_SECONDS)
+        await asyncio.sleep(pause_s)
 
 
 async def _keep_up(config: RegistrarConfig, office: Office, renewal: Renewal) -> None:
     """Renew what ends soon, and forget what is old."""
     while True:
         await renewal.step()
-        await office.tidy()
+        try:
+            await office.tidy()
+        except StoreError as fault:
+            logger().warning(NOT_TIDIED, code=fault.code)
         try:
             await asyncio.to_thread(renew_local, config, at=office.now())
         except (TrustError, OSError) as fault:
@@ -136,6 +150,7 @@ async def _keep_linked(places: Places, office: Office, switched: asyncio.Event) 
         # A refusal as well: until it was told of a new entry, the hub may not know us.
         backoff=Backoff(random.random, refused=WAIT_MAX),
         failed=_note_failure,
+        survived=(StoreError, ClockSkewError),
     )
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from mithaq.certs.authority import IssuedCertificate
-from mithaq.certs.errors import TrustError
+from mithaq.certs.errors import ClockSkewError, TrustError
 from mithaq.certs.registrar import DECISION_AGE_MAX
 from mithaq.certs.registrar_state import Decision, Step
 from mithaq.ledger.errors import LedgerError
@@ -70,7 +70,8 @@ class HubLink:
         note = log.registry.checkpoint
         return bool(
             self._taken
-            or self._hub_size < log.registry.size
+            # What counts and is not signed yet cannot be said.
+            or (note is not None and self._hub_size < note.checkpoint.size)
             or (note is not None and note.note_bytes != self._sent_note)
             or next(self.unsent_decisions(), None)
         )
@@ -127,6 +128,9 @@ class HubLink:
                 )
             else:
                 await self._office.act(lambda log: (None, log.take_entry(submission.entry, at=at)))
+        except ClockSkewError:
+            # Nothing is wrong with it: it is taken when the clock is right.
+            raise
         except (TrustError, LedgerError) as error:
             logger().warning(SUBMISSION_REFUSED, code=error.code)
             await self._refuse(submission, error.code)

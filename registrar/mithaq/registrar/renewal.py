@@ -17,6 +17,7 @@ from mithaq.certs.renewal import TlsHolder, hash_of
 from mithaq.registrar.office import Office
 from mithaq.registrar.places import REGISTRAR_KEY, Places
 from mithaq.service.logging import declare, logger
+from mithaq.store.errors import StoreError
 
 RENEWAL_INTERVAL_S: Final = 600.0
 RENEWED: Final = declare("certificate renewed")
@@ -51,7 +52,8 @@ class Renewal:
         """Do what is to be done now: begin, ask, or take up what was approved."""
         try:
             await self._step()
-        except (TrustError, OSError) as fault:
+        except (TrustError, StoreError, OSError) as fault:
+            # The database may be away for a while; a certificate has weeks left.
             logger().warning(RENEWAL_FAILED, code=getattr(fault, "code", "MQ-CERT-FILE"))
 
     async def _step(self) -> None:

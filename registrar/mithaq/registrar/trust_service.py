@@ -19,6 +19,7 @@ from mithaq.v1 import trust_pb2, trust_pb2_grpc
 
 ENFORCEMENT_SECONDS_MAX: Final = 110.0
 REPORT_SECONDS: Final = 1.0
+SIGNED_SECONDS_MAX: Final = 60.0
 # gRPC's context has no type that says more.
 Context = Any
 
@@ -94,9 +95,13 @@ class TrustService(trust_pb2_grpc.TrustServiceServicer):
         )
 
     async def _hub_approval(self, item: PendingItem, step: Step) -> bytes:
+        if item.kind is not PendingKind.HUB or step.decision is None:
+            return b""
+        # At once, but for a store that took the entry and then not the signature.
+        await self._office.wait_for(self._office.is_signed, seconds=SIGNED_SECONDS_MAX)
         log = self._office.log
         signed = log.registry.checkpoint
-        if item.kind is not PendingKind.HUB or step.decision is None or signed is None:
+        if signed is None:
             return b""
         leaves = await self._office.leaves(0, signed.checkpoint.size)
         return log.hub_approval(step.decision, tuple(leaves), signed.note_bytes)
