@@ -1,8 +1,12 @@
 """A stream that every freeze list names and that doesn't come, though no list is ever old."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mithaq.node.exchange.freeze import AwaitedHead, pack_awaited, parse_awaited
 from mithaq.node.exchange.out_stream import Batch
 from tests.exchange.relay import Desk, accept, headers_of
 from tests.exchange.test_answers import delivered, frozen, look
@@ -35,6 +39,47 @@ def test_what_list_after_list_names_for_two_minutes_is_stale(cairo: Desk, tunis:
     assert listed(cairo, tunis, after=timedelta(seconds=1)) == [STALE]
     _, verified = tunis.proof()
     assert verified.holds("freeze_list")
+
+
+def test_who_starts_again_and_again_forgets_nothing_of_how_long_it_waited(
+    cairo: Desk, tunis: Desk
+) -> None:
+    hidden(cairo, tunis)
+    assert listed(cairo, tunis, after=timedelta()) == []
+    for _ in range(2):
+        tunis.close()
+        tunis.open()
+        assert listed(cairo, tunis, after=timedelta(seconds=60)) == []
+    tunis.close()
+    tunis.open()
+    assert listed(cairo, tunis, after=timedelta(seconds=1)) == [STALE]
+
+
+def test_what_has_come_is_waited_for_no_more(cairo: Desk, tunis: Desk) -> None:
+    (batch,) = hidden(cairo, tunis)
+    listed(cairo, tunis, after=timedelta())
+    assert tunis.number("SELECT length(awaited) FROM node_freeze") != 0
+    tunis.receive(batch)
+    assert listed(cairo, tunis, after=timedelta(seconds=60)) == []
+    assert tunis.number("SELECT length(awaited) FROM node_freeze") == 0
+
+
+@given(
+    st.dictionaries(
+        st.binary(min_size=32, max_size=32),
+        st.builds(
+            AwaitedHead,
+            st.integers(0, 2**63 - 1),
+            st.integers(0, 2**63 - 1),
+            st.datetimes(datetime(2000, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001 - with the zone beside it
+                lambda at: at.replace(microsecond=0)
+            ),
+            st.integers(0, 2**32).map(lambda seconds: timedelta(seconds=seconds)),
+        ),
+    )
+)
+def test_what_is_waited_for_comes_back_from_its_row(heads: dict[bytes, AwaitedHead]) -> None:
+    assert parse_awaited(pack_awaited(heads)) == heads
 
 
 def test_a_hidden_stream_is_one_alarm_however_much_it_grows(cairo: Desk, tunis: Desk) -> None:

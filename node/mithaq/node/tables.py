@@ -331,13 +331,17 @@ class WitnessedRow(SQLModel, table=True):
 
 
 class FreezeRow(SQLModel, table=True):
-    """A sender's newest verified freeze list for us (PROTOCOL 5.7)."""
+    """A sender's newest verified freeze list for us (PROTOCOL 5.7).
+
+    `awaited` says since when lists name what has not come (``freeze.pack_awaited``).
+    """
 
     __tablename__ = "node_freeze"  # pyright: ignore[reportAssignmentType]
 
     sender: str = Field(sa_column=_text(key=True))
     at: int = Field(sa_column=_number())
     message: bytes = Field(sa_column=_bytes())
+    awaited: bytes = Field(sa_column=_bytes())
 
 
 class AlarmRow(SQLModel, table=True):

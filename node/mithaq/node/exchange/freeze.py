@@ -5,7 +5,8 @@ streams that include the reader. A hub that delivers nothing new would otherwise
 a sender with nothing to say. The one rule: no list goes back in time.
 """
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -24,6 +25,9 @@ from mithaq.v1 import exchange_pb2
 OVERDUE_AFTER: Final = timedelta(seconds=180)
 # PROTOCOL 5.7: a sender signs as often; what passes between two lists counts for no more.
 LIST_INTERVAL: Final = timedelta(seconds=60)
+_SECOND: Final = timedelta(seconds=1)
+# Stream id, size named, size held then, time of the newest list, seconds waited.
+_AWAITED: Final = struct.Struct(">32sQQQQ")
 
 
 class Head(NamedTuple):
@@ -53,6 +57,30 @@ class AwaitedHead(NamedTuple):
         # Not the time that this node was away itself.
         passed = min(listed_at - self.listed_at, LIST_INTERVAL)
         return self._replace(listed_at=listed_at, waited=self.waited + passed)
+
+
+def pack_awaited(heads: Mapping[bytes, AwaitedHead]) -> bytes:
+    """Return heads by stream as a row keeps them: who starts again has forgotten none."""
+    return b"".join(
+        _AWAITED.pack(
+            stream_id,
+            head.size,
+            head.held_size,
+            posix_seconds(head.listed_at),
+            head.waited // _SECOND,
+        )
+        for stream_id, head in sorted(heads.items())
+    )
+
+
+def parse_awaited(packed: bytes) -> dict[bytes, AwaitedHead]:
+    """Return what ``pack_awaited`` packed."""
+    return {
+        stream_id: AwaitedHead(
+            size, held_size, datetime.fromtimestamp(listed_at, UTC), waited * _SECOND
+        )
+        for stream_id, size, held_size, listed_at, waited in _AWAITED.iter_unpack(packed)
+    }
 
 
 class FreezeList(NamedTuple):

@@ -15,7 +15,6 @@ from typing import Final
 from mithaq.certs.keys import SigningPair
 from mithaq.certs.registry import Registry
 from mithaq.ledger.cosignature import Role
-from mithaq.node.exchange.freeze import AwaitedHead
 from mithaq.node.exchange.receipts import ReceiptSigners
 from mithaq.node.lookup.keys import IndexKey
 from mithaq.node.sealing.at_rest import Randomness, StorageKey
@@ -63,10 +62,6 @@ class Home:
     # When we last signed with ML-DSA-44, by stream and role; what the rows say, remembered.
     signed_daily: dict[tuple[int, Role], datetime] = field(
         default_factory=dict[tuple[int, Role], datetime]
-    )
-    # What each sender's lists name and has not come, by stream (PROTOCOL 5.7).
-    awaited_heads: dict[str, dict[bytes, AwaitedHead]] = field(
-        default_factory=dict[str, dict[bytes, AwaitedHead]]
     )
 
     @property

@@ -7,7 +7,7 @@ nothing is compared before its signature has verified under the registry's keys.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -30,6 +30,8 @@ from mithaq.node.exchange.freeze import (
     FreezeList,
     Head,
     check_freeze_list,
+    pack_awaited,
+    parse_awaited,
 )
 from mithaq.node.exchange.home import Home, instant, milliseconds, seconds
 from mithaq.node.exchange.inbox import save_receipts
@@ -139,12 +141,12 @@ def take_freeze_list(
         _accuse(connection, home, CLOCK_SKEW, freeze_list, subject=freeze_list.sender)
         return
     last = connection.execute(
-        sa.select(FREEZE.c.at).where(FREEZE.c.sender == freeze_list.sender)
-    ).scalar()
-    if last is not None and last >= seconds(freeze_list.at):
+        sa.select(FREEZE.c.at, FREEZE.c.awaited).where(FREEZE.c.sender == freeze_list.sender)
+    ).one_or_none()
+    if last is not None and last.at >= seconds(freeze_list.at):
         return
     held = _HeldLogs(connection, home.federation)
-    before = home.awaited_heads.get(freeze_list.sender, {})
+    before = {} if last is None else parse_awaited(last.awaited)
     awaited: dict[bytes, AwaitedHead] = {}
     for head in freeze_list.heads:
         log, size, alarm = held.log(head.stream_id), head.size, None
@@ -158,8 +160,11 @@ def take_freeze_list(
         if alarm is not None:
             subject = f"{freeze_list.sender}/{head.stream_id.hex()[:16]}/{size}"
             _accuse(connection, home, alarm, freeze_list, subject=subject)
-    home.awaited_heads[freeze_list.sender] = awaited
-    row = {"at": seconds(freeze_list.at), "message": freeze_list.message_bytes}
+    row = {
+        "at": seconds(freeze_list.at),
+        "message": freeze_list.message_bytes,
+        "awaited": pack_awaited(awaited),
+    }
     if last is None:
         connection.execute(sa.insert(FREEZE), {"sender": freeze_list.sender, **row})
     else:
@@ -205,13 +210,12 @@ def check_overdue_lists(
             if at - expected_at > OVERDUE_AFTER:
                 _accuse_silent(connection, home, sender, since=expected_at, at=at)
             continue
-        freeze_list = exchange_pb2.FreezeList.FromString(row.message)
         listed_at = instant(row.at * 1000)
         if at - max(listed_at, expected_at) > OVERDUE_AFTER:
             own: Evidence = {"freeze_list": row.message, "checked_at_ms": milliseconds(at)}
             _raise_some(connection, home, STALE, subject=f"{sender}/{row.at}", evidence=own)
         elif at - listed_at > DELIVERY_GRACE:
-            _check_delivered(connection, home, held, freeze_list, row.message)
+            _check_delivered(connection, home, held, row)
 
 
 def _accuse_silent(
@@ -241,16 +245,16 @@ def _check_delivered(
     connection: sa.Connection,
     home: Home,
     held: _HeldLogs,
-    message: exchange_pb2.FreezeList,
-    raw: bytes,
+    row: Any,  # noqa: ANN401 - a row of FREEZE
 ) -> None:
-    for head in message.streams:
+    awaited = parse_awaited(row.awaited)
+    for head in exchange_pb2.FreezeList.FromString(row.message).streams:
         log = held.log(head.stream_id)
         if log is None or log.size < head.size:
-            waits = home.awaited_heads.get(message.sender, {}).get(head.stream_id)
+            waits = awaited.get(head.stream_id)
             size = head.size if waits is None else waits.size
-            subject = f"{message.sender}/{head.stream_id.hex()[:16]}/{size}"
-            own: Evidence = {"freeze_list": raw}
+            subject = f"{row.sender}/{head.stream_id.hex()[:16]}/{size}"
+            own: Evidence = {"freeze_list": row.message}
             _raise_some(connection, home, STALE, subject=subject, evidence=own)
 
 

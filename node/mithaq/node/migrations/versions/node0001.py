@@ -254,6 +254,7 @@ def _create_witnesses() -> None:
         text("sender", key=True),
         number("at"),
         octets("message"),
+        octets("awaited"),
     )
     op.create_table(
         "node_alarm",
