@@ -75,6 +75,20 @@ def perform(run: Run, say: Callable[[str], None] = lambda _line: None) -> Report
 def _break_and_check(
     run: Run, parts: Parts, breaker: Breaker, report: Report, say: Callable[[str], None]
 ) -> None:
+    def carry_out() -> None:
+        faults = plan(seed=run.seed, faults=run.faults, postgresql=run.postgresql)
+        breaker.carry_out(faults, lambda fault, at_s: say(_line(fault, at_s)))
+
+    check_under_load(parts, carry_out, report, say)
+    report.kinds.update({kind.value: count for kind, count in breaker.done.items()})
+    report.missed.update({kind.value: count for kind, count in breaker.missed.items()})
+
+
+def check_under_load(
+    parts: Parts, breaking: Callable[[], None], report: Report, say: Callable[[str], None]
+) -> None:
+    """Break what `breaking` breaks while all members work; then check all that must hold."""
+    run = report.run
     load = Load.of(parts.stage, seed=run.seed, pause_s=run.load_pause_s)
     began = parts.seconds()
     say(f"founded after {began} s; load begins")
@@ -83,8 +97,7 @@ def _break_and_check(
     load.start()
     looking.start()
     try:
-        faults = plan(seed=run.seed, faults=run.faults, postgresql=run.postgresql)
-        breaker.carry_out(faults, lambda fault, at_s: say(_line(fault, at_s)))
+        breaking()
         report.faults_s = round(parts.seconds() - began, 1)
         say("all faults are over; the last acts come to their end")
         late = load.stop(within_s=LAST_ACT_S)
@@ -93,8 +106,6 @@ def _break_and_check(
         stop.set()
         looking.join()
     check(parts, {name: load.members[name] for name in MEMBERS}, report.findings)
-    report.kinds.update({kind.value: count for kind, count in breaker.done.items()})
-    report.missed.update({kind.value: count for kind, count in breaker.missed.items()})
     report.acts, report.refused = load.counted(), load.refused()
     report.network, report.ended = parts.network.counted(), list(parts.ended)
     report.exceptions = Counter(_exceptions(parts))
