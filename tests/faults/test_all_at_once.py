@@ -5,7 +5,7 @@ do come at once. The hub is a process of its own, and its memory is looked at ea
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +66,7 @@ def thirty_two() -> Federation:
 
 
 @asynccontextmanager
-async def at_work(federation: Federation, folder: Path) -> AsyncIterator[Members]:
+async def at_work(federation: Federation, folder: Path) -> AsyncGenerator[Members]:
     """Run 32 nodes, whether or not there is a hub."""
     nodes = [Node(federation, each, folder / each).open() for each in (SENDER, *READERS)]
     members = Members(nodes[0], nodes[1:])
