@@ -4,6 +4,9 @@ It carries bytes and knows nothing of what they mean. A link is cut, silent (not
 through and nobody is told), slow and lossy, or turns over a bit. The one rule: what comes
 out is what went in, in order, or the connection ends; but for the turned bit, which TLS
 has to notice.
+
+A proxy sees no packets, so what loss does to a connection is worked out: TCP sends a lost
+segment again, and whatever follows it waits (RFC 5681, 6298).
 """
 
 import asyncio
@@ -16,8 +19,12 @@ from typing import Any, Final
 
 CHUNK_BYTES: Final = 65_536
 DELAY_S: Final = 0.25
+SEGMENT_BYTES: Final = 1448
 LOSS: Final = 0.02
-STALL_S: Final = 2.0
+# So many segments that arrive after a lost one tell its sender at once (RFC 5681, 3.2).
+TELLING: Final = 3
+# Otherwise a timer does, whose shortest time this is, doubled each time (RFC 6298, 2.4, 5.5).
+RETRANSMIT_S: Final = 1.0
 POLL_S: Final = 0.02
 STOP_S: Final = 10.0
 
@@ -80,8 +87,10 @@ class Link:
         while chunk := await reader.read(CHUNK_BYTES):
             while self.is_silent:  # noqa: ASYNC110 - set from another thread
                 await asyncio.sleep(POLL_S)
-            if self.is_slow and not await self._slowly():
-                return
+            if self.is_slow:
+                held_up_s = recovery_s(-(-len(chunk) // SEGMENT_BYTES), self.chance)
+                self.counted["chunks held up by a loss"] += held_up_s > 0
+                await asyncio.sleep(DELAY_S + held_up_s)
             if self.flips_next:
                 self.flips_next = False
                 self.counted["bytes flipped"] += 1
@@ -89,21 +98,22 @@ class Link:
             writer.write(chunk)
             await writer.drain()
 
-    async def _slowly(self) -> bool:
-        """Hold a chunk up; return whether the connection is to go on."""
-        await asyncio.sleep(DELAY_S)
-        if self.chance.random() >= LOSS:
-            return True
-        if self.chance.random() < 0.5:
-            self.counted["chunks stalled"] += 1
-            await asyncio.sleep(STALL_S)
-            return True
-        self.counted["connections lost"] += 1
-        return False
-
     def _flipped(self, chunk: bytes) -> bytes:
         at = self.chance.randrange(len(chunk))
         return chunk[:at] + bytes([chunk[at] ^ 1 << self.chance.randrange(8)]) + chunk[at + 1 :]
+
+
+def recovery_s(segments: int, chance: Random) -> float:
+    """Return by how much segments that are sent together are late, 2 % of each try being lost."""
+    late_s, timer_s, sent = 0.0, RETRANSMIT_S, segments
+    while lost := sum(chance.random() < LOSS for _ in range(sent)):
+        if sent - lost >= TELLING:
+            late_s += 2 * DELAY_S
+        else:
+            late_s += timer_s
+            timer_s *= 2
+        sent = lost
+    return late_s
 
 
 class Network:

@@ -4,13 +4,16 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
-from tests.faults.links import DELAY_S, Network
+from tests.faults.links import DELAY_S, LOSS, RETRANSMIT_S, Network, recovery_s
 
 TEXT = bytes(range(256)) * 200
 TIMEOUT_S = 5.0
+LOSSY_S_MAX = 60.0
+TRIES = 4000
 
 
 def echo(server: socket.socket) -> None:
@@ -98,6 +101,26 @@ def test_a_slow_link_delays_each_way(network: Network) -> None:
         began = time.monotonic()
         assert echoed(connection, b"a word") == b"a word"
         assert time.monotonic() - began >= 2 * DELAY_S
+
+
+def test_a_slow_link_loses_two_segments_in_a_hundred_and_no_byte(network: Network) -> None:
+    network.links["one"].is_slow = True
+    with dial(network) as connection:
+        connection.settimeout(LOSSY_S_MAX)
+        assert echoed(connection, TEXT * 4) == TEXT * 4
+    assert network.counted()["connections"] == 1
+
+
+def test_what_is_lost_comes_a_round_trip_late_or_after_the_timer() -> None:
+    many = [recovery_s(45, Random(seed)) for seed in range(TRIES)]  # noqa: S311 - which is lost
+    # Of 45 segments one at least is lost in six of ten tries.
+    late = sum(each > 0 for each in many) / TRIES
+    assert abs(late - (1 - (1 - LOSS) ** 45)) < 0.03
+    assert min(each for each in many if each) == 2 * DELAY_S
+    alone = [recovery_s(1, Random(seed)) for seed in range(TRIES)]  # noqa: S311 - which is lost
+    assert abs(sum(each > 0 for each in alone) / TRIES - LOSS) < 0.01
+    assert {each for each in alone if each} >= {RETRANSMIT_S}
+    assert set(alone) <= {0, RETRANSMIT_S, 3 * RETRANSMIT_S, 7 * RETRANSMIT_S}
 
 
 def test_one_bit_is_turned_over_and_no_other(network: Network) -> None:
