@@ -1,6 +1,7 @@
 """`make chaos`: break things at random for as many faults as asked for, then check all."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,8 @@ def main() -> int:
         "--dir", type=Path, help="work folder, left there; a temporary one if absent"
     )
     asked = parser.parse_args()
+    # Whoever bounds its time asks it to end: what it started has to end with it.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     folder = asked.dir or Path(tempfile.mkdtemp(prefix="mithaq-faults-"))
     run = Run(folder.resolve(), asked.faults, asked.seed, asked.database == "postgresql")
     report = perform(run, say)
