@@ -15,7 +15,7 @@ from bench.product import POLL_S, Product
 from bench.records import bulk_requests
 from bench.resources import cpu_us_per_record, sample, wait_quiet
 from bench.result import Callers, EndToEnd, Latency, Round, Single, Throughput
-from bench.statistics import latency, percentile, spread
+from bench.statistics import latency, ratio_of_all, spread
 from bench.watch import Watch
 
 # A record is looked for this often, where every tenth of a millisecond counts.
@@ -47,24 +47,32 @@ class Side(Protocol):
 async def end_to_end(
     product: Product, probe: Probe, *, rounds: int, records: int, probe_records: int
 ) -> EndToEnd:
-    """Send in bulk, product and probe in turn."""
+    """Send in bulk, product and probe in turn: the same caller, records of the same kind."""
     played: list[Round] = []
     for _ in range(rounds):
         ours = await product_throughput(product, records=records)
-        bare = await _timed(probe, probe.send(count=probe_records), records=probe_records)
-        played.append(Round(product=ours, probe=bare))
-    return EndToEnd(rounds=tuple(played), ratio=spread([each.ratio for each in played]))
+        made = bulk_requests(product.records.make(probe_records))
+        bare = await timed(probe, probe.send(made), records=probe_records)
+        feeding = probe.send_from_memory(count=probe_records)
+        alone = await timed(probe, feeding, records=probe_records)
+        played.append(Round(product=ours, probe=bare, from_memory=alone))
+    return EndToEnd(
+        rounds=tuple(played),
+        ratio=spread([each.ratio for each in played]),
+        ratio_from_memory=spread([each.ratio_from_memory for each in played]),
+    )
 
 
 async def product_throughput(product: Product, *, records: int) -> Throughput:
     """Send in bulk through the product, and look some of it up at the reader."""
     made = product.records.make(records)
-    measured = await _timed(product, product.send(bulk_requests(made)), records=records)
+    measured = await timed(product, product.send(bulk_requests(made)), records=records)
     await product.check_found(made[:: max(1, records // LOOKED_UP)])
     return measured
 
 
-async def _timed(side: Side, sending: Awaitable[None], *, records: int) -> Throughput:
+async def timed(side: Side, sending: Awaitable[None], *, records: int) -> Throughput:
+    """Time a sending until so many more records are durable at the reader."""
     await asyncio.to_thread(wait_quiet, side.pids)
     with side.watch() as watch:
         wanted = watch.count() + records
@@ -93,8 +101,13 @@ async def single(product: Product, probe: Probe, *, rounds: int, each: int) -> S
         raws = [record.raw for record in product.records.make(each)]
         ours.append(await _singles(product, raws))
         bare.append(await _singles(probe, raws))
-    ratios = [mine.p50 / its.p50 for mine, its in zip(ours, bare, strict=True)]
-    return Single(product=_latency(ours), probe=_latency(bare), ratio_p50=spread(ratios))
+    mine, its = ([each.times for each in side] for side in (ours, bare))
+    return Single(
+        product=_latency(ours),
+        probe=_latency(bare),
+        ratio_p50=ratio_of_all(mine, its, 0.50),
+        ratio_p99=ratio_of_all(mine, its, 0.99),
+    )
 
 
 class _Singles(NamedTuple):
@@ -102,10 +115,6 @@ class _Singles(NamedTuple):
 
     times: list[float]
     cpu_us: dict[str, float]
-
-    @property
-    def p50(self) -> float:
-        return percentile(self.times, 0.5)
 
 
 def _latency(played: Sequence[_Singles]) -> Latency:

@@ -18,7 +18,7 @@ from bench import lone, machine, measures
 from bench.federation import SENDER
 from bench.probe.side import Probe, running_probe
 from bench.product import MeasureError, Product, running_product
-from bench.records import REQUEST_RECORDS, Records
+from bench.records import REQUEST_RECORDS, Records, bulk_requests
 from bench.result import Callers, EndToEnd, FanOut, Stored
 from bench.watch import StoppedError
 from mithaq.cli.errors import CliError
@@ -61,7 +61,7 @@ FULL: Final = Sizes(
     records=8192,
     # Both sides of a round last for seconds, whoever else uses the machine.
     probe_records=65_536,
-    singles=40,
+    singles=100,
     callers=(16, 256),
     callers_records=4096,
     catch_up=16_384,
@@ -158,7 +158,7 @@ async def _callers(sizes: Sizes, product: Product) -> tuple[Callers, ...]:
 async def _warm(product: Product, probe: Probe) -> None:
     """Let both do what only the first batches cost, apart from the rounds."""
     await measures.product_throughput(product, records=4 * REQUEST_RECORDS)
-    await probe.send(count=4 * REQUEST_RECORDS)
+    await probe.send(bulk_requests(product.records.make(4 * REQUEST_RECORDS)))
 
 
 async def _fan_out(sizes: Sizes, folder: Path, say: Say) -> tuple[FanOut, ...]:

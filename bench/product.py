@@ -13,6 +13,7 @@ from typing import Final
 import grpc
 import grpc.aio
 
+from bench.calls import CALL_SECONDS, send_all
 from bench.federation import Place, Site, found
 from bench.records import Records
 from bench.watch import Watch
@@ -22,9 +23,6 @@ from mithaq.service.channel import channel_options
 from mithaq.service.profile import read_profile
 from mithaq.v1 import local_pb2, local_pb2_grpc
 
-# IssueMany calls at a time: the next group of 256 waits while one is written.
-CALLS_AT_ONCE: Final = 4
-CALL_SECONDS: Final = 120.0
 # A connection carries 256 calls at a time (service/server.py); callers have their own anyway.
 CALLERS_PER_CONNECTION: Final = 64
 POLL_S: Final = 0.005
@@ -113,14 +111,7 @@ class Product:
         call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel(
             self.site.sender
         ).unary_unary(_ISSUE_MANY)
-        waiting = iter(requests)
-
-        async def one_after_the_other() -> None:
-            for request in waiting:
-                answer = await call(request, timeout=CALL_SECONDS)
-                _check_issued(answer)
-
-        await asyncio.gather(*(one_after_the_other() for _ in range(CALLS_AT_ONCE)))
+        await send_all(call, requests, check=_check_issued)
 
     async def issue(self, raw: bytes, *, caller: int = 0) -> None:
         """Issue one record; answered when it is durable at the sender."""

@@ -3,11 +3,10 @@
 The rule: a figure that was not measured is absent, never zero.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA: Final = "mithaq-bench/1"
 _Positive = Annotated[float, Field(gt=0)]
 # By role: sender, hub, reader.
 _ByRole = dict[str, float]
@@ -62,15 +61,21 @@ class Throughput(_Value):
 
 
 class Round(_Value):
-    """Product and probe in turn."""
+    """Product and probe in turn; and the probe fed from its sender's own memory."""
 
     product: Throughput
     probe: Throughput
+    from_memory: Throughput
 
     @property
     def ratio(self) -> float:
         """How much of the probe's rate the product has."""
         return self.product.records_per_second / self.probe.records_per_second
+
+    @property
+    def ratio_from_memory(self) -> float:
+        """How much of the rate of the probe that nobody feeds."""
+        return self.product.records_per_second / self.from_memory.records_per_second
 
     @property
     def cpu_ratio(self) -> float:
@@ -83,19 +88,19 @@ class EndToEnd(_Value):
 
     rounds: tuple[Round, ...]
     ratio: Spread
+    ratio_from_memory: Spread
 
 
 class Single(_Value):
-    """One record at a time on an idle federation, and the ratio of each round's p50."""
+    """One record at a time on an idle federation, over all rounds.
+
+    The ratios are of all records; their ranges are those of single rounds.
+    """
 
     product: Latency
     probe: Latency
     ratio_p50: Spread
-
-    @property
-    def ratio_p99(self) -> float:
-        """The product's p99 as a multiple of the probe's, over all rounds."""
-        return self.product.p99_ms / self.probe.p99_ms
+    ratio_p99: Spread
 
 
 class Fsync(_Value):
@@ -143,7 +148,7 @@ class Stored(_Value):
 class Result(_Value):
     """A run."""
 
-    schema_: Literal["mithaq-bench/1"] = Field(default="mithaq-bench/1", alias="schema")
+    schema_: Literal["mithaq-bench/2"] = Field(default="mithaq-bench/2", alias="schema")
     at: str
     commit: str
     command: str

@@ -21,6 +21,19 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
+def ratio_of_all(
+    ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], share: float
+) -> Spread:
+    """Return the ratio of two percentiles over all rounds, with the range of single rounds."""
+    by_round = [
+        percentile(mine, share) / percentile(its, share)
+        for mine, its in zip(ours, theirs, strict=True)
+    ]
+    mine, its = ([time for each in side for time in each] for side in (ours, theirs))
+    whole = percentile(mine, share) / percentile(its, share)
+    return Spread(median=whole, low=min(whole, *by_round), high=max(whole, *by_round))
+
+
 def latency(seconds: Sequence[float], *, cpu_us: Mapping[str, float]) -> Latency:
     """Return p50 and p99 of times, in milliseconds, with the CPU that a record took."""
     return Latency(

@@ -1,6 +1,7 @@
 """A batch of the probe on the wire: signature, number of bodies, their lengths, the bodies."""
 
 import hashlib
+import os
 import struct
 from collections.abc import Sequence
 from typing import Final
@@ -34,17 +35,20 @@ def unpack(batch: bytes) -> list[bytes]:
 
 
 class Sealer:
-    """Seals and opens bodies under one key; each nonce is the next number."""
+    """Seals and opens bodies under one key, each under a nonce of chance."""
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
-        self._next = 0
 
-    def seal(self, record: bytes) -> bytes:
-        """Return nonce and ciphertext of a record."""
-        self._next += 1
-        nonce = self._next.to_bytes(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, record, None)
+    def seal(self, records: Sequence[bytes]) -> list[bytes]:
+        """Return nonce and ciphertext of each record."""
+        # One call of the system for the nonces of a whole batch.
+        chance = os.urandom(NONCE_BYTES * len(records))
+        bodies: list[bytes] = []
+        for number, record in enumerate(records):
+            nonce = chance[NONCE_BYTES * number : NONCE_BYTES * (number + 1)]
+            bodies.append(nonce + self._cipher.encrypt(nonce, record, None))
+        return bodies
 
     def open(self, body: bytes) -> bytes:
         """Return the record of a body."""

@@ -20,6 +20,7 @@ from bench.probe.durable import Durable
 from bench.probe.frame import BATCH_RECORDS, Sealer, pack, unpack
 from mithaq.service.channel import channel_options
 from mithaq.service.server import server_options
+from mithaq.v1 import local_pb2
 
 WINDOW_BATCHES: Final = 16
 SETTINGS_FILE: Final = "probe.json"
@@ -215,6 +216,7 @@ class Sender:
             "Load": grpc.stream_unary_rpc_method_handler(self.load),
             "Make": grpc.unary_unary_rpc_method_handler(self.make),
             "Issue": grpc.unary_unary_rpc_method_handler(self.issue),
+            "IssueMany": grpc.unary_unary_rpc_method_handler(self.issue_many),
         }
 
     async def acknowledged(self) -> None:
@@ -251,16 +253,26 @@ class Sender:
         await publishing
         return ACK
 
-    async def issue(self, record: bytes, context: Any) -> bytes:  # noqa: ANN401
-        """Send one record; answered when it is durable here, as the product does."""
+    async def issue(self, request: bytes, context: Any) -> bytes:  # noqa: ANN401
+        """Send the record of an IssueRequest."""
         del context
-        batch, durable = self._sealed([record]), self._rows.add([record])
+        return await self._issued([local_pb2.IssueRequest.FromString(request).record])
+
+    async def issue_many(self, request: bytes, context: Any) -> bytes:  # noqa: ANN401
+        """Send the records of an IssueManyRequest."""
+        del context
+        items = local_pb2.IssueManyRequest.FromString(request).items
+        return await self._issued([each.record for each in items])
+
+    async def _issued(self, records: list[bytes]) -> bytes:
+        """Return an answer when the records are durable here, as the product does."""
+        batch, durable = self._sealed(records), self._rows.add(records)
         await durable
         await self._publish(batch)
         return ACK
 
     def _sealed(self, records: list[bytes]) -> bytes:
-        return pack([self._sealer.seal(each) for each in records], self._key)
+        return pack(self._sealer.seal(records), self._key)
 
     async def _publish(self, batch: bytes) -> None:
         await self._window.acquire()

@@ -11,9 +11,11 @@ from typing import Final
 
 import grpc.aio
 
-from bench.probe.roles import SENDER, Settings
+from bench.calls import send_all
+from bench.probe.roles import ACK, SENDER, Settings
 from bench.watch import Watch
 from mithaq.cli.demo.processes import free_ports
+from mithaq.v1 import local_pb2
 from tests.federation import Federation
 
 ROOT: Final = Path(__file__).parents[2]
@@ -83,19 +85,26 @@ class Probe:
         )
         await load(iter(records))
 
-    async def send(self, *, count: int) -> None:
+    async def send_from_memory(self, *, count: int) -> None:
         """Have so many records sent, from the sender's own memory."""
-        make: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(
-            f"/{SENDER}/Make"
-        )
-        await make(count.to_bytes(4))
+        await self._method("Make")(count.to_bytes(4))
+
+    async def send(self, requests: Sequence[bytes]) -> None:
+        """Have the records of IssueMany requests sent, asked as the product is."""
+        await send_all(self._method("IssueMany"), requests, check=_check_taken)
 
     async def issue(self, raw: bytes) -> None:
         """Have one record sent that the caller hands over."""
-        issue: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(
-            f"/{SENDER}/Issue"
-        )
-        await issue(raw)
+        request = local_pb2.IssueRequest(record=raw)
+        await self._method("Issue")(request.SerializeToString())
+
+    def _method(self, name: str) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]":
+        return self.channel.unary_unary(f"/{SENDER}/{name}")
+
+
+def _check_taken(answer: bytes) -> None:
+    if answer != ACK:
+        raise RuntimeError("the probe answered something else")
 
 
 @asynccontextmanager

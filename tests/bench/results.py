@@ -39,8 +39,15 @@ def throughput(
 
 def rounds(*seconds: float) -> EndToEnd:
     """Return rounds in which the probe took a tenth of a second each."""
-    played = tuple(Round(product=throughput(each), probe=throughput(0.1)) for each in seconds)
-    return EndToEnd(rounds=played, ratio=spread([each.ratio for each in played]))
+    played = tuple(
+        Round(product=throughput(each), probe=throughput(0.1), from_memory=throughput(0.05))
+        for each in seconds
+    )
+    return EndToEnd(
+        rounds=played,
+        ratio=spread([each.ratio for each in played]),
+        ratio_from_memory=spread([each.ratio_from_memory for each in played]),
+    )
 
 
 def whole() -> Result:
@@ -56,6 +63,7 @@ def whole() -> Result:
             product=latency([0.008] * 99 + [0.02], cpu_us=CPU_US),
             probe=latency([0.004] * 99 + [0.01], cpu_us=CPU_US),
             ratio_p50=spread([2.0, 2.2, 1.8]),
+            ratio_p99=spread([2.5, 2.6, 1.9]),
         ),
         catch_up=CatchUp(records=16_000, seconds=2.0, reader_cpu_us=90),
         fan_out=(
