@@ -36,10 +36,11 @@ venv: .venv/installed ## .venv with the locked packages and the project itself, 
 	@touch $@
 
 .PHONY: lock
-lock: venv ## both locks anew from pyproject.toml; UPGRADE=1 takes newer versions
+lock: venv ## all locks anew from what is asked for; UPGRADE=1 takes newer versions
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml -o requirements/run.lock
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml --group dev -c requirements/run.lock \
 		-o requirements/dev.lock
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/bench/tools.in -o requirements/bench/tools.lock
 
 LOCK_OPTIONS := --quiet --universal --generate-hashes \
 	--python-version 3.11 --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
@@ -116,11 +117,19 @@ demo: venv ## a federation on this machine, from set-up to a confirmed hit
 demo-postgres: venv ## the same with the hub on a PostgreSQL server that is started for it
 	$(BIN)/python -m tests.demo.on_postgres
 
+.PHONY: bench-tools
+bench-tools: .tools/bench/installed ## what the bench measures beside the product, apart from .venv
+
+.tools/bench/installed: requirements/bench/tools.lock .venv/installed
+	rm -rf .tools/bench && $(BIN)/uv venv --quiet --python $(BIN)/python .tools/bench
+	$(BIN)/uv pip sync --quiet --python .tools/bench --require-hashes requirements/bench/tools.lock
+	@touch $@
+
 .PHONY: bench bench-short bench-page
-bench: venv ## measured speed beside a bare probe, in turn (BENCH='--only single')
+bench: venv bench-tools ## measured speed beside a bare probe, in turn (BENCH='--only single')
 	$(BIN)/python -m bench run $(BENCH)
 
-bench-short: venv ## the same with few rounds, in under three minutes
+bench-short: venv bench-tools ## the same with few rounds, in under three minutes
 	$(BIN)/python -m bench run --short $(BENCH)
 
 bench-page: venv ## the last figures into docs/performance.md

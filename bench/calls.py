@@ -12,6 +12,8 @@ import grpc.aio
 # Bulk calls at a time: the next group of 256 waits while one is written.
 CALLS_AT_ONCE: Final = 4
 CALL_SECONDS: Final = 120.0
+# A connection carries 256 calls at a time (service/server.py); callers have their own anyway.
+CALLERS_PER_CONNECTION: Final = 64
 
 
 async def send_all(

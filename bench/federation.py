@@ -6,12 +6,15 @@ registrar runs, so the genesis policy takes its last word as fresh for as long a
 measurement may last. The rule: nothing is set that an operator could not set.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from mithaq.agreements.categories import Category
+from mithaq.agreements.terms import Agreement
+from mithaq.agreements.vocabulary import Purpose
 from mithaq.certs.acts import Policy
 from mithaq.cli.demo.processes import Process, free_ports
 from mithaq.node.config import NodeConfig
@@ -20,7 +23,7 @@ from mithaq.node.local import officers
 from mithaq.node.local.access import Role
 from mithaq.node.opening import open_node_database
 from mithaq.service.local_api import LocalApi
-from tests.federation import Federation, agreement
+from tests.federation import Federation, agreement, clause
 from tests.hub.running import prepare
 from tests.local.house import settle
 
@@ -51,39 +54,80 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """A hub, a sender and its readers, not yet started."""
+class Members:
+    """Who takes part beside the sender, and where the hub keeps what it has (SQLite if empty).
 
+    Readers are given everything that is measured. Others have an agreement of another
+    category with all; newcomers have none yet.
+    """
+
+    readers: int = 1
+    others: int = 0
+    newcomers: int = 0
+    hub_database: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A hub, a sender, its readers, and who is kept back; none is started yet."""
+
+    federation: Federation
+    exchange_port: int
     hub: Process
     sender: Place
     readers: tuple[Place, ...]
+    others: tuple[Place, ...]
+    newcomers: tuple[Place, ...]
 
 
-def found(folder: Path, *, readers: int) -> Site:
-    """Make every work folder; all members may share with all under one agreement."""
+def found(folder: Path, members: Members) -> Site:
+    """Make every work folder; sender and readers may share with all under one agreement."""
     folder.mkdir(parents=True)
-    members = (SENDER, *(f"tn-r{number:02}" for number in range(1, readers + 1)))
+    readers = _names("tn-r", members.readers)
+    others, newcomers = _names("it-o", members.others), _names("cy-n", members.newcomers)
     federation = Federation.found(policy=Policy(freshness_limit=FRESH))
-    federation.enrol(*members)
-    federation.agree(agreement(*members))
-    exchange, enrolment, local, metrics = free_ports(4)
-    prepare(federation, folder / "hub")
-    hub = _process(
-        "hub",
-        folder,
-        metrics,
-        {
-            "MITHAQ_LISTEN": f"127.0.0.1:{exchange}",
-            "MITHAQ_ENROLMENT_LISTEN": f"127.0.0.1:{enrolment}",
-            "MITHAQ_LOCAL_LISTEN": f"127.0.0.1:{local}",
-            "MITHAQ_METRICS_PORT": str(metrics),
-        },
+    federation.enrol(SENDER, *readers, *others, *newcomers)
+    federation.agree(agreement(SENDER, *readers))
+    if others:
+        federation.agree(_second_agreement((SENDER, *readers, *others)))
+    exchange, hub = _hub(federation, folder, database=members.hub_database)
+
+    def places(names: Sequence[str]) -> tuple[Place, ...]:
+        address = f"127.0.0.1:{exchange}"
+        return tuple(_place(federation, folder, each, hub_address=address) for each in names)
+
+    (sender,) = places((SENDER,))
+    return Site(
+        federation, exchange, hub, sender, places(readers), places(others), places(newcomers)
     )
-    sender, *others = [
-        _place(federation, folder, member, hub_address=f"127.0.0.1:{exchange}")
-        for member in members
-    ]
-    return Site(hub, sender, tuple(others))
+
+
+def _names(stem: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{stem}{number:02}" for number in range(1, count + 1))
+
+
+def _second_agreement(members: Sequence[str]) -> Agreement:
+    other_category = clause(
+        "C1",
+        senders=members,
+        recipients=members,
+        categories=(Category.MISSING_LOCATE,),
+        purposes=(Purpose.BORDER_CONTROL, Purpose.MISSING_PERSONS),
+    )
+    return agreement(*members, clauses=(other_category,), agreement_id="second-agreement")
+
+
+def _hub(federation: Federation, folder: Path, *, database: str) -> tuple[int, Process]:
+    """Return the port of the exchange, and the process."""
+    exchange, enrolment, local, metrics = free_ports(4)
+    prepare(federation, folder / "hub", database=database)
+    settings = {
+        "MITHAQ_LISTEN": f"127.0.0.1:{exchange}",
+        "MITHAQ_ENROLMENT_LISTEN": f"127.0.0.1:{enrolment}",
+        "MITHAQ_LOCAL_LISTEN": f"127.0.0.1:{local}",
+        "MITHAQ_METRICS_PORT": str(metrics),
+    }
+    return exchange, _process("hub", folder, metrics, settings)
 
 
 def _place(federation: Federation, folder: Path, member: str, *, hub_address: str) -> Place:

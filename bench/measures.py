@@ -14,7 +14,7 @@ from bench.probe.side import Probe
 from bench.product import POLL_S, Product
 from bench.records import bulk_requests
 from bench.resources import cpu_us_per_record, sample, wait_quiet
-from bench.result import Callers, EndToEnd, Latency, Round, Single, Throughput
+from bench.result import EndToEnd, Latency, Round, Single, Throughput
 from bench.statistics import latency, ratio_of_all, spread
 from bench.watch import Watch
 
@@ -136,31 +136,3 @@ async def _singles(side: Side, raws: Sequence[bytes]) -> _Singles:
             await asyncio.sleep(PAUSE_S)
     after = sample(side.pids)
     return _Singles(times, cpu_us_per_record(before, after, records=len(raws)))
-
-
-# --- many callers ---------------------------------------------------------------------
-
-
-async def one_by_one(product: Product, *, callers: int, records: int) -> Callers:
-    """Issue records one by one from so many callers; batches form by themselves."""
-    await asyncio.to_thread(wait_quiet, product.pids)
-    waiting = iter([record.raw for record in product.records.make(records)])
-
-    async def caller(number: int) -> None:
-        for raw in waiting:
-            await product.issue(raw, caller=number)
-
-    before = sample(product.pids)
-    with product.watch() as watch:
-        wanted, began = watch.count() + records, time.perf_counter()
-        await asyncio.gather(*(caller(number) for number in range(callers)))
-        answered = time.perf_counter()
-        opened = await watch.until(wanted, every_s=POLL_S)
-    after = sample(product.pids)
-    return Callers(
-        callers=callers,
-        records=records,
-        answered_seconds=answered - began,
-        opened_seconds=opened - began,
-        cpu_us=cpu_us_per_record(before, after, records=records),
-    )

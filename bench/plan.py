@@ -1,112 +1,89 @@
-"""Which measurements a run makes, of what size, and in which order.
-
-The short form is for CI: it shows that everything still runs, and a first figure.
-"""
+"""Which measurements a run makes and in which order; one that fails leaves the others alone."""
 
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Collection
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Collection, Generator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 
-from bench import lone, machine, measures
+from bench import joining, lone, machine, measures, storing
+from bench.callers import one_by_one
+from bench.errors import MeasureError
 from bench.federation import SENDER
+from bench.nats import Nats, running_nats
 from bench.probe.side import Probe, running_probe
-from bench.product import MeasureError, Product, running_product
+from bench.product import Product, running_product
 from bench.records import REQUEST_RECORDS, Records, bulk_requests
-from bench.result import Callers, EndToEnd, FanOut, Stored
-from bench.watch import StoppedError
+from bench.result import Callers, EndToEnd, FanOut
+from bench.sizes import Sizes
 from mithaq.cli.errors import CliError
 
 Say = Callable[[str], None]
-NAMES: Final = ("fsync", "end-to-end", "single", "callers", "catch-up", "fan-out", "stored")
-_WITH_BOTH: Final = frozenset({"end-to-end", "single", "callers", "catch-up"})
+WITH_BOTH: Final = ("end_to_end", "single", "callers", "catch_up")
+ALONE: Final = ("fsync", "fan_out", "stored", "cold_sync")
+FIGURES: Final = (*WITH_BOTH, *ALONE)
+# Without these a run has measured nothing worth the name.
+NEEDED: Final = frozenset({"end_to_end", "single", "catch_up"})
+_EXPECTED: Final = (MeasureError, CliError, grpc.RpcError, TimeoutError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """How much a form measures."""
+class Found:
+    """Figures by their names in a result, and why there is none of the others."""
 
-    rounds: int
-    records: int
-    probe_records: int
-    singles: int
-    callers: tuple[int, ...]
-    callers_records: int
-    catch_up: int
-    readers: tuple[int, ...]
-    fan_out: int
-    stored: tuple[int, ...]
+    say: Say
+    figures: dict[str, Any] = field(default_factory=dict[str, Any])
+    not_measured: dict[str, str] = field(default_factory=dict[str, str])
 
+    async def add(self, name: str, words: str, measured: Awaitable[Any]) -> None:
+        """Await a figure and keep it, or note why there is none."""
+        self.say(words)
+        with self.noting(name):
+            self.figures[name] = await measured
 
-SHORT: Final = Sizes(
-    rounds=3,
-    records=4096,
-    probe_records=16_384,
-    singles=20,
-    callers=(16,),
-    callers_records=1024,
-    catch_up=4096,
-    readers=(),
-    fan_out=0,
-    stored=(),
-)
-FULL: Final = Sizes(
-    rounds=5,
-    records=8192,
-    # Both sides of a round last for seconds, whoever else uses the machine.
-    probe_records=65_536,
-    singles=100,
-    callers=(16, 256),
-    callers_records=4096,
-    catch_up=16_384,
-    readers=(1, 8, 31),
-    fan_out=2048,
-    stored=(10_000, 100_000),
-)
+    @contextmanager
+    def noting(self, *names: str) -> Generator[None]:
+        """Note for these figures, if not found, why what the block did went wrong."""
+        try:
+            yield
+        except _EXPECTED as fault:
+            why = _told(fault)
+            for name in names:
+                if name not in self.figures:
+                    self.not_measured.setdefault(name, why)
+                    self.say(f"{name}: not measured: {why}")
 
 
-async def run(sizes: Sizes, *, only: Collection[str], folder: Path, say: Say) -> dict[str, Any]:
-    """Return the figures that are asked for, by their names in a result.
+async def run(sizes: Sizes, *, only: Collection[str], folder: Path, say: Say) -> Found:
+    """Return the figures that are asked for, each of `FIGURES`.
 
-    Folders of the processes are made below `folder`. What could not be measured is said,
-    and is absent.
+    Folders of the processes are made below `folder`, and are gone at the end.
     """
-    figures = _Figures(say)
+    found = Found(say)
     place = await asyncio.to_thread(_new_folder, folder)
     try:
         if "fsync" in only:
-            figures.found["fsync"] = machine.fsync_cost(place)
-        if _WITH_BOTH & set(only):
-            await _with_both(figures, sizes, only=only, folder=place)
-        if "fan-out" in only and sizes.readers:
-            await figures.add("fan_out", "many readers", _fan_out(sizes, place, say))
-        if "stored" in only and sizes.stored:
-            await figures.add("stored", "many records", _stored(sizes, place, say))
+            found.figures["fsync"] = machine.fsync_cost(place)
+        asked = [name for name in WITH_BOTH if name in only]
+        if asked:
+            with found.noting(*asked):
+                await _with_both(found, sizes, only=asked, folder=place)
+        await _alone(found, sizes, only=only, folder=place)
     finally:
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
-    return figures.found
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Figures:
-    """What was found; a figure that fails leaves the others alone."""
-
-    say: Say
-    found: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    async def add(self, name: str, words: str, measured: Awaitable[Any]) -> None:
-        """Await a figure and keep it, or say why there is none."""
-        self.say(words)
-        try:
-            self.found[name] = await measured
-        except (MeasureError, StoppedError, CliError, grpc.RpcError) as fault:
-            self.say(f"{words}: not measured ({type(fault).__name__}: {fault})")
+def _told(fault: Exception) -> str:
+    said = [type(fault).__name__, str(fault)]
+    if isinstance(fault, CliError):
+        said.append(fault.why)
+    return ": ".join(each for each in said if each)
 
 
 def _new_folder(folder: Path) -> Path:
@@ -114,30 +91,33 @@ def _new_folder(folder: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix="bench-", dir=folder))
 
 
-async def _with_both(
-    figures: _Figures, sizes: Sizes, *, only: Collection[str], folder: Path
-) -> None:
+# --- on one federation, beside the probe ----------------------------------------------
+
+
+async def _with_both(found: Found, sizes: Sizes, *, only: Collection[str], folder: Path) -> None:
     async with AsyncExitStack() as stack:
-        figures.say("starting product and probe")
+        found.say("starting product and probe")
         product = await stack.enter_async_context(running_product(folder / "product"))
         probe = await stack.enter_async_context(running_probe(folder / "probe"))
         await probe.load([each.raw for each in Records.of(SENDER).make(REQUEST_RECORDS)])
-        if "end-to-end" in only:
-            await _warm(product, probe)
+        if "end_to_end" in only:
             words = f"end to end, {sizes.rounds} rounds of product and probe"
-            await figures.add("end_to_end", words, _end_to_end(sizes, product, probe))
+            await found.add("end_to_end", words, _end_to_end(sizes, product, probe))
         if "single" in only:
             words = f"one record at a time, {sizes.rounds} rounds of {sizes.singles} each"
             singles = measures.single(product, probe, rounds=sizes.rounds, each=sizes.singles)
-            await figures.add("single", words, singles)
+            await found.add("single", words, singles)
         if "callers" in only:
-            await figures.add("callers", "many callers", _callers(sizes, product))
-        if "catch-up" in only:
-            away = lone.catch_up(product, records=sizes.catch_up)
-            await figures.add("catch_up", "a reader that was away", away)
+            await found.add("callers", "many callers", _callers(found, sizes, product, folder))
+        if "catch_up" in only:
+            away = lone.catch_up(product, rounds=sizes.absences, records=sizes.catch_up)
+            await found.add("catch_up", "a reader that was away", away)
 
 
 async def _end_to_end(sizes: Sizes, product: Product, probe: Probe) -> EndToEnd:
+    # What only the first batches cost is nobody's round.
+    await measures.product_throughput(product, records=4 * REQUEST_RECORDS)
+    await probe.send(bulk_requests(product.records.make(4 * REQUEST_RECORDS)))
     return await measures.end_to_end(
         product,
         probe,
@@ -147,18 +127,39 @@ async def _end_to_end(sizes: Sizes, product: Product, probe: Probe) -> EndToEnd:
     )
 
 
-async def _callers(sizes: Sizes, product: Product) -> tuple[Callers, ...]:
-    found = [
-        await measures.one_by_one(product, callers=callers, records=sizes.callers_records)
-        for callers in sizes.callers
-    ]
-    return tuple(found)
+async def _callers(
+    found: Found, sizes: Sizes, product: Product, folder: Path
+) -> tuple[Callers, ...]:
+    async with AsyncExitStack() as stack:
+        nats: Nats | None = None
+        with found.noting("nats"):
+            nats = await stack.enter_async_context(running_nats(folder / "nats"))
+        played = [
+            await one_by_one(
+                product,
+                nats,
+                callers=callers,
+                rounds=sizes.callers_rounds,
+                records=sizes.callers_records,
+            )
+            for callers in sizes.callers
+        ]
+    return tuple(played)
 
 
-async def _warm(product: Product, probe: Probe) -> None:
-    """Let both do what only the first batches cost, apart from the rounds."""
-    await measures.product_throughput(product, records=4 * REQUEST_RECORDS)
-    await probe.send(bulk_requests(product.records.make(4 * REQUEST_RECORDS)))
+# --- each on a federation of its own --------------------------------------------------
+
+
+async def _alone(found: Found, sizes: Sizes, *, only: Collection[str], folder: Path) -> None:
+    if "fan_out" in only and sizes.readers:
+        await found.add("fan_out", "many readers", _fan_out(sizes, folder, found.say))
+    if "stored" in only and sizes.stored:
+        with found.noting("stored"):
+            await _stored(found, sizes, folder / "stored")
+    if "cold_sync" in only and sizes.cold_sync:
+        words = f"a party joins, {sizes.cold_sync:,} live records"
+        joined = joining.cold_sync(folder / "joining", records=sizes.cold_sync)
+        await found.add("cold_sync", words, joined)
 
 
 async def _fan_out(sizes: Sizes, folder: Path, say: Say) -> tuple[FanOut, ...]:
@@ -171,10 +172,15 @@ async def _fan_out(sizes: Sizes, folder: Path, say: Say) -> tuple[FanOut, ...]:
     return tuple(found)
 
 
-async def _stored(sizes: Sizes, folder: Path, say: Say) -> tuple[Stored, ...]:
-    found: list[Stored] = []
-    async with running_product(folder / "stored") as product:
-        for level in sizes.stored:
-            say(f"{level:,} stored")
-            found.append(await lone.stored(product, level=level, records=sizes.records))
-    return tuple(found)
+async def _stored(found: Found, sizes: Sizes, folder: Path) -> None:
+    found.say("many records")
+    costs, returns = await storing.growth(
+        folder,
+        levels=sizes.stored,
+        rounds=sizes.stored_rounds,
+        records=sizes.records,
+        nodes=sizes.nodes,
+        say=found.say,
+    )
+    found.figures["stored"] = tuple(costs)
+    found.figures["reconnect"] = tuple(returns)

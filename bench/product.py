@@ -13,8 +13,9 @@ from typing import Final
 import grpc
 import grpc.aio
 
-from bench.calls import CALL_SECONDS, send_all
-from bench.federation import Place, Site, found
+from bench.calls import CALL_SECONDS, CALLERS_PER_CONNECTION, send_all
+from bench.errors import MeasureError
+from bench.federation import Members, Place, Site, found
 from bench.records import Records
 from bench.watch import Watch
 from mithaq.cli.demo.processes import Process, stop_together
@@ -23,17 +24,12 @@ from mithaq.service.channel import channel_options
 from mithaq.service.profile import read_profile
 from mithaq.v1 import local_pb2, local_pb2_grpc
 
-# A connection carries 256 calls at a time (service/server.py); callers have their own anyway.
-CALLERS_PER_CONNECTION: Final = 64
 POLL_S: Final = 0.005
 READY_SECONDS_MAX: Final = 60.0
+ONE: Final = Members()
 # In step with its index, which the same transaction grows (node/exchange/keeping.py).
 RECEIVED: Final = "SELECT max(record_no) FROM node_record"
 _ISSUE_MANY: Final = "/mithaq.v1.AlertService/IssueMany"
-
-
-class MeasureError(Exception):
-    """The product did something else than what was to be measured."""
 
 
 class Product:
@@ -71,13 +67,21 @@ class Product:
         """Stop every process."""
         for channel in self._channels.values():
             await channel.close()
-        hub, *nodes = self._processes()
+        kept_back = (*self.site.others, *self.site.newcomers)
+        hub, *nodes = [*self._processes(), *(each.process for each in kept_back)]
         await asyncio.to_thread(stop_together, nodes)
         await asyncio.to_thread(stop_together, [hub])
 
     def _processes(self) -> list[Process]:
         nodes = (self.site.sender, *self.site.readers)
         return [self.site.hub, *(each.process for each in nodes)]
+
+    async def start_others(self, places: Sequence[Place]) -> None:
+        """Start nodes that were kept back, and return when each is ready."""
+        for place in places:
+            place.process.start()
+        for place in places:
+            await asyncio.to_thread(place.process.wait_ready)
 
     def channel(self, place: Place, number: int = 0) -> grpc.aio.Channel:
         """Return a channel to a node's local API; each number is a connection of its own."""
@@ -113,7 +117,7 @@ class Product:
         ).unary_unary(_ISSUE_MANY)
         await send_all(call, requests, check=_check_issued)
 
-    async def issue(self, raw: bytes, *, caller: int = 0) -> None:
+    async def issue(self, raw: bytes, caller: int = 0) -> None:
         """Issue one record; answered when it is durable at the sender."""
         channel = self.channel(self.site.sender, caller // CALLERS_PER_CONNECTION)
         stub = local_pb2_grpc.AlertServiceStub(channel)
@@ -149,9 +153,9 @@ def _check_issued(answer: bytes) -> None:
 
 
 @asynccontextmanager
-async def running_product(folder: Path, *, readers: int = 1) -> AsyncGenerator[Product]:
-    """Found a federation and run it while the block lasts."""
-    site = await asyncio.to_thread(found, folder, readers=readers)
+async def running_product(folder: Path, members: Members = ONE) -> AsyncGenerator[Product]:
+    """Found a federation and run its hub, sender and readers while the block lasts."""
+    site = await asyncio.to_thread(found, folder, members)
     product = Product(site)
     try:
         await asyncio.to_thread(product.start)

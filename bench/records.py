@@ -26,11 +26,11 @@ class Records:
         """Return the records of an issuer; every run makes the same persons."""
         return cls(issuer, Random(SEED))  # noqa: S311 (which made-up person, no secret)
 
-    def make(self, count: int) -> list[ParsedRecord]:
+    def make(self, count: int, *, category: str = "ARREST") -> list[ParsedRecord]:
         """Return so many alerts."""
         at = datetime.now(UTC)
         return [
-            made_up_alert(self.chance, category="ARREST", issuer=self.issuer, at=at)
+            made_up_alert(self.chance, category=category, issuer=self.issuer, at=at)
             for _ in range(count)
         ]
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,6 +44,26 @@ def cpu_us_per_record(
 ) -> dict[str, float]:
     """Return what each process spent on a record between two samples, in µs."""
     return {role: (after[role].cpu_s - before[role].cpu_s) * 1e6 / records for role in before}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU of some processes by role, in a time."""
+
+    seconds: float
+    cpu_s: dict[str, float]
+
+    def beyond(self, idle: "Usage", role: str) -> float:
+        """Return the CPU seconds of a role without what it uses when nothing happens."""
+        return self.cpu_s[role] - idle.cpu_s[role] / idle.seconds * self.seconds
+
+
+async def used_while(pids: Mapping[str, int], act: Awaitable[None]) -> Usage:
+    """Return what processes use until an act is over."""
+    before, began = sample(pids), time.perf_counter()
+    await act
+    seconds, after = time.perf_counter() - began, sample(pids)
+    return Usage(seconds, {role: after[role].cpu_s - before[role].cpu_s for role in pids})
 
 
 def wait_quiet(pids: Mapping[str, int]) -> None:

@@ -3,6 +3,7 @@
 The rule: a figure that was not measured is absent, never zero.
 """
 
+from statistics import median
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -111,22 +112,47 @@ class Fsync(_Value):
     p99_us: _Positive
 
 
-class Callers(_Value):
-    """Records issued one by one by so many callers at a time; CPU in µs per record."""
+class CallersRound(_Value):
+    """The product, and NATS JetStream where it was there; CPU in µs per record.
 
-    callers: int
-    records: int
+    Both answer a caller when its record is durable: the product at the sender's node, NATS
+    in its stream.
+    """
+
     answered_seconds: _Positive
     opened_seconds: _Positive
     cpu_us: _ByRole
+    nats_seconds: _Positive | None = None
+    nats_cpu_us: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times the rate of NATS the product answers with."""
+        return None if self.nats_seconds is None else self.nats_seconds / self.answered_seconds
+
+
+class Callers(_Value):
+    """Records issued one by one by so many callers at a time, in each round so many."""
+
+    callers: int
+    records: int
+    rounds: tuple[CallersRound, ...]
+    ratio: Spread | None = None
+
+
+class Absence(_Value):
+    """A reader that was away: from the first header that it holds to the last record opened."""
+
+    seconds: _Positive
+    reader_cpu_us: float
 
 
 class CatchUp(_Value):
-    """A reader that was away: from the first header that it holds to the last record opened."""
+    """Absences of so many records each, and their rates in records per second."""
 
     records: int
-    seconds: _Positive
-    reader_cpu_us: _Positive
+    absences: tuple[Absence, ...]
+    rate: Spread
 
 
 class FanOut(_Value):
@@ -134,15 +160,97 @@ class FanOut(_Value):
 
     readers: int
     records: int
-    hub_cpu_us: _Positive
-    sender_cpu_us: _Positive
+    hub_cpu_us: float
+    sender_cpu_us: float
 
 
 class Stored(_Value):
     """What a record costs when so many are stored already, and the peak of memory then."""
 
     stored: int
-    throughput: Throughput
+    rounds: tuple[Throughput, ...]
+
+    @property
+    def cost_us(self) -> float:
+        """CPU of all three for a record, the median of the rounds."""
+        return median(sum(each.cpu_us.values()) for each in self.rounds)
+
+    @property
+    def peak_rss_mib(self) -> _ByRole:
+        """The peak of each process since it began."""
+        return self.rounds[-1].peak_rss_mib
+
+
+class Reconnect(_Value):
+    """All nodes lose the hub at once and come back; nothing is new. Per node and return.
+
+    CPU in µs, without what idle processes use; seconds until the last was back, of which
+    most is the wait before a node dials again.
+    """
+
+    nodes: int
+    stored: int
+    returns: int
+    seconds: _Positive
+    bytes_up: float
+    bytes_down: float
+    hub_cpu_us: float
+    node_cpu_us: float
+
+
+class ColdSync(_Value):
+    """A party joins: from its agreement's entry at the hub to the last record opened by it."""
+
+    records: int
+    seconds: _Positive
+    cpu_us: _ByRole
+
+
+class CopyRound(_Value):
+    """The product with its hub on PostgreSQL, and a bare COPY of the same bytes into it."""
+
+    product: Throughput
+    copy_seconds: _Positive
+
+    @property
+    def ratio(self) -> float:
+        """How much of the rate of the COPY."""
+        return self.copy_seconds / self.product.seconds
+
+
+class OnPostgres(_Value):
+    """Rounds on PostgreSQL, and their ratios."""
+
+    rounds: tuple[CopyRound, ...]
+    ratio: Spread
+
+
+class As4Round(_Value):
+    """The product, and one process that exchanges so many of the same records by AS4."""
+
+    product: Throughput
+    as4_records: int
+    as4_seconds: _Positive
+    # By part: send, receive, receipt.
+    as4_cpu_us: dict[str, float]
+
+    @property
+    def ratio(self) -> float:
+        """How many times the rate of AS4."""
+        return self.product.records_per_second * self.as4_seconds / self.as4_records
+
+    @property
+    def cpu_ratio(self) -> float:
+        """How many times the CPU of the product AS4 takes."""
+        return sum(self.as4_cpu_us.values()) / sum(self.product.cpu_us.values())
+
+
+class As4(_Value):
+    """Rounds of product and AS4 in turn, and their ratios."""
+
+    rounds: tuple[As4Round, ...]
+    ratio: Spread
+    cpu_ratio: Spread
 
 
 class Result(_Value):
@@ -160,6 +268,12 @@ class Result(_Value):
     catch_up: CatchUp | None = None
     fan_out: tuple[FanOut, ...] = ()
     stored: tuple[Stored, ...] = ()
+    reconnect: tuple[Reconnect, ...] = ()
+    cold_sync: ColdSync | None = None
+    postgres: OnPostgres | None = None
+    as4: As4 | None = None
+    # Why there is no figure of what was asked for, by its name.
+    not_measured: dict[str, str] = {}
 
     def with_newer(self, newer: "Result") -> "Result":
         """Return a newer result, with the figures that only this one has."""
@@ -168,7 +282,10 @@ class Result(_Value):
             for name in type(self).model_fields
             if not getattr(newer, name) and (mine := getattr(self, name))
         }
-        return newer.model_copy(update=kept)
+        both = newer.model_copy(update=kept)
+        missing = self.not_measured | newer.not_measured
+        still = {name: why for name, why in missing.items() if not getattr(both, name, None)}
+        return both.model_copy(update={"not_measured": still})
 
     def to_json(self) -> str:
         """Return it as JSON."""

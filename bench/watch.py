@@ -7,11 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from bench.errors import StoppedError
+
 STILL_SECONDS_MAX: Final = 60.0
-
-
-class StoppedError(Exception):
-    """What was waited for came no further."""
 
 
 class Watch:

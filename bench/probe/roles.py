@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bench.certificates import CA, NODE, NODE_KEY, SERVER, SERVER_KEY
 from bench.probe.durable import Durable
 from bench.probe.frame import BATCH_RECORDS, Sealer, pack, unpack
 from mithaq.service.channel import channel_options
@@ -67,16 +68,14 @@ class Settings:
 
     def channel(self, port: int) -> grpc.aio.Channel:
         """Open a channel as a client that shows its certificate."""
-        credentials = grpc.ssl_channel_credentials(
-            self.pem("ca"), self.pem("node-key"), self.pem("node")
-        )
+        credentials = grpc.ssl_channel_credentials(self.pem(CA), self.pem(NODE_KEY), self.pem(NODE))
         options = channel_options(())
         return grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options=options)
 
     def server(self, port: int, service: str, methods: "Methods") -> grpc.aio.Server:
         """Return a server that asks its callers for a certificate."""
         credentials = grpc.ssl_server_credentials(
-            [(self.pem("hub-key"), self.pem("hub"))], self.pem("ca"), require_client_auth=True
+            [(self.pem(SERVER_KEY), self.pem(SERVER))], self.pem(CA), require_client_auth=True
         )
         server = grpc.aio.server(options=server_options())
         handler = grpc.method_handlers_generic_handler(service, methods)

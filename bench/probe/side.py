@@ -12,11 +12,12 @@ from typing import Final
 import grpc.aio
 
 from bench.calls import send_all
+from bench.certificates import write_certificates
+from bench.errors import MeasureError
 from bench.probe.roles import ACK, SENDER, Settings
 from bench.watch import Watch
 from mithaq.cli.demo.processes import free_ports
 from mithaq.v1 import local_pb2
-from tests.federation import Federation
 
 ROOT: Final = Path(__file__).parents[2]
 # A reader and a sender find the hub there when they start.
@@ -52,7 +53,7 @@ class Probe:
         """Write settings and certificates, and start the three."""
         self._settings.folder.mkdir(parents=True)
         self._settings.write()
-        _write_certificates(self._settings.folder)
+        write_certificates(self._settings.folder)
         for role in ROLES:
             process = subprocess.Popen(  # noqa: S603 (our own module)
                 [sys.executable, "-m", "bench.probe", role, str(self._settings.folder)],
@@ -63,7 +64,7 @@ class Probe:
             )
             self._processes[role] = process
             if process.stdout is None or process.stdout.readline().strip() != "ready":
-                raise RuntimeError(f"the probe's {role} did not start")
+                raise MeasureError(f"the probe's {role} did not start")
 
     async def stop(self) -> None:
         """End what was started."""
@@ -104,7 +105,7 @@ class Probe:
 
 def _check_taken(answer: bytes) -> None:
     if answer != ACK:
-        raise RuntimeError("the probe answered something else")
+        raise MeasureError("the probe answered something else")
 
 
 @asynccontextmanager
@@ -116,21 +117,3 @@ async def running_probe(folder: Path) -> AsyncGenerator[Probe]:
         yield probe
     finally:
         await probe.stop()
-
-
-def _write_certificates(folder: Path) -> None:
-    federation = Federation.found()
-    federation.enrol_hub()
-    federation.enrol("eg-moi")
-    hub, node = federation.hub_tls(), federation.node_tls("eg-moi")
-    texts = {
-        "ca": hub.roots,
-        "hub": hub.chain,
-        "hub-key": hub.private_key,
-        "node": node.chain,
-        "node-key": node.private_key,
-    }
-    for name, text in texts.items():
-        path = folder / f"{name}.pem"
-        path.touch(mode=0o600)
-        path.write_bytes(text)

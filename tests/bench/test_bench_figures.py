@@ -6,12 +6,18 @@ from pydantic import ValidationError
 
 from bench import page, targets
 from bench.machine import describe
-from bench.result import Result
+from bench.result import ColdSync, FanOut, Result, Stored
 from bench.statistics import percentile, ratio_of_all, spread
 from bench.tables import tables
-from tests.bench.results import rounds, whole
+from tests.bench.results import CPU_US, rounds, throughput, whole
 
-STATED = {"the same, × the probe fed from memory"}
+# What nothing must be.
+STATED = {
+    "end to end, × the probe fed from memory",
+    "end to end, hub on PostgreSQL, × a bare COPY",
+    "the same work by AS4, × its rate",
+    "the same work by AS4, its CPU × the product's",
+}
 
 
 def bare() -> Result:
@@ -93,6 +99,15 @@ def test_figures_of_two_runs_come_together_the_newer_first() -> None:
     assert (both.at, both.end_to_end, both.single) == ("later", rounds(0.1), whole().single)
 
 
+def test_what_one_of_two_runs_has_measured_is_not_missing() -> None:
+    older = bare().model_copy(update={"not_measured": {"single": "why", "nats": "gone"}})
+    newer = bare().model_copy(
+        update={"single": whole().single, "not_measured": {"postgres": "away"}}
+    )
+    both = older.with_newer(newer)
+    assert both.not_measured == {"nats": "gone", "postgres": "away"}
+
+
 # --- targets --------------------------------------------------------------------------
 
 
@@ -101,12 +116,53 @@ def test_every_target_is_met_on_its_line() -> None:
     assert {is_met for name, is_met in met(whole()).items() if name in STATED} == {None}
 
 
+def stored_lines(*stored: Stored) -> list[targets.Line]:
+    return list(targets.lines(bare().model_copy(update={"stored": stored})))
+
+
 def test_a_target_of_a_million_records_is_neither_met_nor_missed_by_fewer() -> None:
-    first, last = whole().stored
-    few = whole().model_copy(
-        update={"stored": (first, last.model_copy(update={"stored": 499_999}))}
-    )
-    assert [each.is_met for each in targets.lines(few)][-2:] == [None, None]
+    first, *_, last = whole().stored
+    cost, memory = stored_lines(first, last.model_copy(update={"stored": 999_999}))
+    assert (cost.is_met, memory.is_met) == (None, None)
+    cost, _ = stored_lines(first, last)
+    assert cost.is_met
+
+
+def test_memory_is_compared_from_fifty_thousand_to_ten_times_as_many() -> None:
+    cost, memory = stored_lines(*whole().stored)
+    assert "1,000,000 stored, × that at 10,000" in cost.figure
+    assert memory.figure.startswith("peak memory at 500,000 stored, × that at 50,000")
+    assert (memory.measured, memory.is_met) == ("1.10", True)
+
+
+def test_the_process_whose_memory_grew_most_is_told() -> None:
+    low, high = whole().stored[1:3]
+    peaks = high.rounds[0].peak_rss_mib | {"hub": 111.0}
+    grown = high.rounds[0].model_copy(update={"peak_rss_mib": peaks})
+    _, memory = stored_lines(low, high.model_copy(update={"rounds": (grown,)}))
+    assert "(hub)" in memory.figure
+    assert memory.is_met is False
+
+
+def test_one_level_alone_is_compared_with_nothing() -> None:
+    assert stored_lines(whole().stored[0]) == []
+
+
+def test_the_cost_of_a_record_is_the_median_of_its_rounds() -> None:
+    rounds = tuple(throughput(1.0, cpu_us=each) for each in (10, 20, 90))
+    assert Stored(stored=1, rounds=rounds).cost_us == 60
+
+
+def test_fewer_live_records_than_a_target_is_about_meet_nothing() -> None:
+    few = ColdSync(records=99_999, seconds=1, cpu_us=CPU_US)
+    (line,) = targets.lines(bare().model_copy(update={"cold_sync": few}))
+    assert line.is_met is None
+
+
+def test_without_nats_the_callers_are_compared_with_nothing() -> None:
+    first = whole().callers[0]
+    alone = first.model_copy(update={"ratio": None})
+    assert list(targets.lines(bare().model_copy(update={"callers": (alone,)}))) == []
 
 
 @pytest.mark.parametrize(
@@ -115,7 +171,8 @@ def test_a_target_of_a_million_records_is_neither_met_nor_missed_by_fewer() -> N
         ("end_to_end", {"ratio": spread([0.49])}, "end to end, × the probe"),
         ("single", {"ratio_p50": spread([2.01])}, "one record, idle, p50, × the probe"),
         ("single", {"ratio_p99": spread([2.51])}, "one record, idle, p99, × the probe"),
-        ("catch_up", {"seconds": 2.001}, "catch-up, records/s"),
+        ("catch_up", {"rate": spread([7999])}, "catch-up, records/s"),
+        ("cold_sync", {"seconds": 20.1}, "a new reader has 100,000 live records, seconds"),
     ],
 )
 def test_a_figure_beyond_its_line_is_not_met(
@@ -127,7 +184,26 @@ def test_a_figure_beyond_its_line_is_not_met(
 
 
 def test_a_further_reader_s_cost_is_that_beyond_the_first() -> None:
-    assert targets.further_reader_us(whole().fan_out) == pytest.approx(6.0)
+    assert targets.further_reader_us(*whole().fan_out) == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(("hub_us", "sender_us", "met_there"), [(210, 50, True), (211, 51, False)])
+def test_many_readers_are_judged_by_hub_and_by_sender(
+    hub_us: float, sender_us: float, *, met_there: bool
+) -> None:
+    more = FanOut(readers=31, records=1, hub_cpu_us=hub_us, sender_cpu_us=sender_us)
+    result = bare().model_copy(update={"fan_out": (whole().fan_out[0], more)})
+    assert [each.is_met for each in targets.lines(result)] == [met_there] * 2
+
+
+@pytest.mark.parametrize(("callers", "enough"), [(16, 1.2), (256, 4.0)])
+def test_callers_are_judged_by_how_many_they_are(callers: int, enough: float) -> None:
+    for ratio, is_met in ((enough, True), (enough - 0.01, False)):
+        figure = (
+            whole().callers[0].model_copy(update={"callers": callers, "ratio": spread([ratio])})
+        )
+        (line,) = targets.lines(bare().model_copy(update={"callers": (figure,)}))
+        assert line.is_met is is_met
 
 
 def test_what_was_not_measured_is_not_told() -> None:
@@ -142,8 +218,8 @@ def test_figures_are_written_between_the_marks_and_nothing_else_is_touched() -> 
     after = page.rewritten(before, whole())
     assert after.startswith(f"Words.\n\n{page.BEGIN}\n")
     assert after.endswith(f"{page.END}\n\nMore words.\n")
-    assert "old" not in after
-    assert "| end to end, × the probe | 0.50 (0.40–0.67) | ≥ 0.5 | 0.65 | yes |" in after
+    assert "\nold\n" not in after
+    assert "| end to end, × the probe | 0.50 (0.40–0.67) | ≥ 0.50 | 0.65 | yes |" in after
 
 
 def test_writing_the_same_figures_twice_changes_nothing() -> None:

@@ -11,14 +11,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench import watch
 from bench.__main__ import measured
+from bench.errors import StoppedError
 from bench.machine import fsync_cost
-from bench.plan import Sizes, run
+from bench.plan import run
 from bench.probe.durable import Durable
 from bench.probe.frame import Sealer, pack, unpack
 from bench.probe.side import running_probe
 from bench.records import Records, bulk_requests
 from bench.resources import Used, cpu_us_per_record, used_by
-from bench.watch import StoppedError, Watch
+from bench.sizes import Sizes
+from bench.watch import Watch
 from mithaq.v1 import local_pb2
 
 SMALLEST = Sizes(
@@ -29,9 +31,11 @@ SMALLEST = Sizes(
     callers=(2,),
     callers_records=8,
     catch_up=256,
-    readers=(),
-    fan_out=0,
-    stored=(),
+    stored=(300, 600),
+    nodes=3,
+    readers=(2,),
+    fan_out=256,
+    cold_sync=300,
 )
 
 
@@ -127,7 +131,7 @@ def test_syncing_costs_something(tmp_path: Path) -> None:
 
 async def test_a_very_short_run_measures_what_it_is_asked_for(tmp_path: Path) -> None:
     said: list[str] = []
-    only = ("end-to-end", "single", "callers", "catch-up")
+    only = ("end_to_end", "single", "callers", "catch_up")
     found = await run(SMALLEST, only=only, folder=tmp_path, say=said.append)
     result = measured(found, command="make bench")
     assert result.end_to_end is not None
