@@ -13,6 +13,7 @@ from rich.table import Table as Screen
 
 from bench import machine, page, plan
 from bench.machine import ROOT
+from bench.plots import plots
 from bench.result import Result
 from bench.sizes import FULL, SHORT
 from bench.tables import tables
@@ -63,8 +64,14 @@ def run(*, short: bool, only: tuple[str, ...], out: Path, add: bool, **sizes: An
 @click.argument("result", type=_JSON, default=RESULT_FILE)
 @click.option("--into", type=_JSON, default=PAGE_FILE, help="The page with the two marks.")
 def report(*, result: Path, into: Path) -> None:
-    """Write the figures of RESULT between the marks of a page."""
+    """Write the figures of RESULT between the marks of a page, and pictures beside it."""
     read = Result.from_json(result.read_text(encoding="utf-8"))
+    pictures = into.parent / page.PICTURES
+    pictures.mkdir(exist_ok=True)
+    for old in pictures.glob("*.png"):
+        old.unlink()
+    for plot in plots(read):
+        plot.draw(pictures)
     into.write_text(page.rewritten(into.read_text(encoding="utf-8"), read), encoding="utf-8")
 
 

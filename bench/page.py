@@ -3,11 +3,16 @@
 The rule: the words around the marks are people's, and stay.
 """
 
+from bench.plots import Plot, plots
 from bench.result import Result
 from bench.tables import Table, tables
 
 BEGIN = "<!-- figures of `make bench`: begin -->"
 END = "<!-- figures of `make bench`: end -->"
+
+
+# Pictures stand in a folder beside the page.
+PICTURES = "performance"
 
 
 def rewritten(page: str, result: Result) -> str:
@@ -21,8 +26,12 @@ def rewritten(page: str, result: Result) -> str:
 
 def figures(result: Result) -> str:
     """Return a run as Markdown."""
-    parts = [_about(result), *map(_markdown, tables(result))]
+    parts = [_about(result), *map(_markdown, tables(result)), *map(_picture, plots(result))]
     return "\n".join(parts)
+
+
+def _picture(plot: Plot) -> str:
+    return f"![{plot.words}]({PICTURES}/{plot.name}.png)\n"
 
 
 def _about(result: Result) -> str:

@@ -85,6 +85,11 @@ def back(stored: int) -> Reconnect:
     )
 
 
+def bare() -> Result:
+    """Return a result without any figure."""
+    return Result(at="now", commit="0", command="make bench", machine=MACHINE)
+
+
 def whole() -> Result:
     """Return a result with every figure that has a target."""
     return Result(

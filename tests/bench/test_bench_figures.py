@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bench import page, targets
+from bench import targets
 from bench.machine import describe
 from bench.result import ColdSync, FanOut, Result, Stored
 from bench.statistics import percentile, ratio_of_all, spread
 from bench.tables import tables
-from tests.bench.results import CPU_US, rounds, throughput, whole
+from tests.bench.results import CPU_US, bare, rounds, throughput, whole
 
 # What nothing must be.
 STATED = {
@@ -18,10 +18,6 @@ STATED = {
     "the same work by AS4, × its rate",
     "the same work by AS4, its CPU × the product's",
 }
-
-
-def bare() -> Result:
-    return Result(at="now", commit="0", command="make bench", machine=whole().machine)
 
 
 def met(result: Result) -> dict[str, bool | None]:
@@ -210,27 +206,7 @@ def test_what_was_not_measured_is_not_told() -> None:
     assert list(tables(bare())) == []
 
 
-# --- page -----------------------------------------------------------------------------
-
-
-def test_figures_are_written_between_the_marks_and_nothing_else_is_touched() -> None:
-    before = f"Words.\n\n{page.BEGIN}\nold\n{page.END}\n\nMore words.\n"
-    after = page.rewritten(before, whole())
-    assert after.startswith(f"Words.\n\n{page.BEGIN}\n")
-    assert after.endswith(f"{page.END}\n\nMore words.\n")
-    assert "\nold\n" not in after
-    assert "| end to end, × the probe | 0.50 (0.40–0.67) | ≥ 0.50 | 0.65 | yes |" in after
-
-
-def test_writing_the_same_figures_twice_changes_nothing() -> None:
-    once = page.rewritten(f"{page.BEGIN}{page.END}", whole())
-    assert page.rewritten(once, whole()) == once
-
-
-@pytest.mark.parametrize("text", ["", page.BEGIN, page.END])
-def test_a_page_without_its_marks_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="begin"):
-        page.rewritten(text, whole())
+# --- tables ---------------------------------------------------------------------------
 
 
 def test_every_row_of_a_table_has_a_cell_for_each_column() -> None:
