@@ -17,6 +17,7 @@ from bench.resources import cpu_us_per_record, sample, wait_quiet
 from bench.result import EndToEnd, Latency, Round, Single, Throughput
 from bench.statistics import latency, ratio_of_all, spread
 from bench.watch import Watch
+from mithaq.node.records.model import ParsedRecord
 
 # A record is looked for this often, where every tenth of a millisecond counts.
 FINE_POLL_S: Final = 0.0003
@@ -64,10 +65,14 @@ async def end_to_end(
 
 
 async def product_throughput(product: Product, *, records: int) -> Throughput:
-    """Send in bulk through the product, and look some of it up at the reader."""
-    made = product.records.make(records)
-    measured = await timed(product, product.send(bulk_requests(made)), records=records)
-    await product.check_found(made[:: max(1, records // LOOKED_UP)])
+    """Send new records in bulk through the product."""
+    return await carried(product, product.records.make(records))
+
+
+async def carried(product: Product, made: Sequence[ParsedRecord]) -> Throughput:
+    """Send records in bulk through the product, and look some of them up at the reader."""
+    measured = await timed(product, product.send(bulk_requests(made)), records=len(made))
+    await product.check_found(made[:: max(1, len(made) // LOOKED_UP)])
     return measured
 
 

@@ -12,20 +12,22 @@ from typing import Any, Final
 import grpc
 
 from bench import joining, lone, machine, measures, storing
+from bench.by_as4 import by_as4
 from bench.callers import one_by_one
 from bench.errors import MeasureError
 from bench.federation import SENDER
 from bench.nats import Nats, running_nats
+from bench.on_postgres import on_postgres
 from bench.probe.side import Probe, running_probe
 from bench.product import Product, running_product
 from bench.records import REQUEST_RECORDS, Records, bulk_requests
-from bench.result import Callers, EndToEnd, FanOut
+from bench.result import As4, Callers, EndToEnd, FanOut
 from bench.sizes import Sizes
 from mithaq.cli.errors import CliError
 
 Say = Callable[[str], None]
-WITH_BOTH: Final = ("end_to_end", "single", "callers", "catch_up")
-ALONE: Final = ("fsync", "fan_out", "stored", "cold_sync")
+WITH_BOTH: Final = ("end_to_end", "single", "callers", "as4", "catch_up")
+ALONE: Final = ("fsync", "postgres", "fan_out", "stored", "cold_sync")
 FIGURES: Final = (*WITH_BOTH, *ALONE)
 # Without these a run has measured nothing worth the name.
 NEEDED: Final = frozenset({"end_to_end", "single", "catch_up"})
@@ -109,6 +111,8 @@ async def _with_both(found: Found, sizes: Sizes, *, only: Collection[str], folde
             await found.add("single", words, singles)
         if "callers" in only:
             await found.add("callers", "many callers", _callers(found, sizes, product, folder))
+        if "as4" in only and sizes.as4_rounds:
+            await found.add("as4", "the same records by AS4", _as4(sizes, product))
         if "catch_up" in only:
             away = lone.catch_up(product, rounds=sizes.absences, records=sizes.catch_up)
             await found.add("catch_up", "a reader that was away", away)
@@ -147,10 +151,24 @@ async def _callers(
     return tuple(played)
 
 
+async def _as4(sizes: Sizes, product: Product) -> As4:
+    return await by_as4(
+        product,
+        rounds=sizes.as4_rounds,
+        records=sizes.records,
+        as4_records=sizes.as4_records,
+    )
+
+
 # --- each on a federation of its own --------------------------------------------------
 
 
 async def _alone(found: Found, sizes: Sizes, *, only: Collection[str], folder: Path) -> None:
+    if "postgres" in only and sizes.postgres_rounds:
+        there = on_postgres(
+            folder / "postgres", rounds=sizes.postgres_rounds, records=sizes.records
+        )
+        await found.add("postgres", "the hub on PostgreSQL", there)
     if "fan_out" in only and sizes.readers:
         await found.add("fan_out", "many readers", _fan_out(sizes, folder, found.say))
     if "stored" in only and sizes.stored:

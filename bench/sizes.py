@@ -27,6 +27,9 @@ class Sizes:
     # Of which all come back at the first and at the last level of what is stored.
     nodes: int = 0
     cold_sync: int = 0
+    postgres_rounds: int = 0
+    as4_rounds: int = 0
+    as4_records: int = 10
 
 
 SHORT: Final = Sizes(
@@ -37,6 +40,8 @@ SHORT: Final = Sizes(
     callers=(16,),
     callers_records=1024,
     catch_up=4096,
+    postgres_rounds=1,
+    as4_rounds=1,
 )
 FULL: Final = Sizes(
     rounds=5,
@@ -55,4 +60,7 @@ FULL: Final = Sizes(
     stored_rounds=3,
     nodes=32,
     cold_sync=100_000,
+    postgres_rounds=5,
+    as4_rounds=5,
+    as4_records=300,
 )

@@ -1,12 +1,15 @@
 """What is measured beside the product: absent, or too old, it is said and nothing else fails."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from bench import nats
-from bench.errors import NotInstalledError
+from bench import by_as4, nats
+from bench.errors import MeasureError, NotInstalledError
+from bench.on_postgres import BARE, connected, copy
 from bench.plan import Found
+from tests.faults.server import running_server
 
 
 @pytest.fixture
@@ -32,6 +35,33 @@ async def test_a_server_too_old_to_sync_each_message_is_not_measured(no_tools: P
     with pytest.raises(NotInstalledError, match="unknown field sync_interval"):
         async with nats.running_nats(no_tools / "nats"):
             pass
+
+
+def test_as4_that_is_not_installed_is_said_with_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_as4, "BENCH_TOOLS", tmp_path)
+    with pytest.raises(NotInstalledError, match=r"as4 is not installed \(make bench-tools\)"):
+        by_as4.interpreter()
+
+
+def test_an_exchange_that_fails_says_why() -> None:
+    # The Python of the tests has no as4.
+    with pytest.raises(MeasureError, match="No module named 'as4'"):
+        by_as4.exchange(Path(sys.executable), [b"a record"])
+
+
+def test_a_bare_copy_puts_each_record_into_the_table_once() -> None:
+    raws = [b"record %d" % number for number in range(1500)]
+    with running_server() as server:
+        with connected(server.url) as connection:
+            connection.execute(BARE)
+            connection.commit()
+            assert copy(connection, raws, first=0) > 0
+            assert copy(connection, raws, first=len(raws)) > 0
+        with connected(server.url) as other:
+            found = other.execute("SELECT body FROM bench_bare ORDER BY number").fetchall()
+    assert [body for (body,) in found] == raws * 2
 
 
 async def test_what_is_not_measured_is_noted_and_the_rest_goes_on() -> None:
