@@ -56,8 +56,8 @@ def run(*, short: bool, only: tuple[str, ...], out: Path, add: bool, **sizes: An
     out.write_text(result.to_json(), encoding="utf-8")
     show(result)
     click.echo(f"written to {out}")
-    if missing := asked & plan.NEEDED - found.figures.keys():
-        raise click.ClickException(f"not measured: {', '.join(sorted(missing))}")
+    if missing := found.missing(asked):
+        raise click.ClickException(f"not measured: {', '.join(missing)}")
 
 
 @main.command()

@@ -56,9 +56,13 @@ class Found:
         except _EXPECTED as fault:
             why = _told(fault)
             for name in names:
-                if name not in self.figures:
+                if not self.figures.get(name):
                     self.not_measured.setdefault(name, why)
                     self.say(f"{name}: not measured: {why}")
+
+    def missing(self, asked: Collection[str]) -> list[str]:
+        """Return what was asked for and is needed, but could not be measured at all."""
+        return sorted(name for name in NEEDED & set(asked) if not self.figures.get(name))
 
 
 async def run(sizes: Sizes, *, only: Collection[str], folder: Path, say: Say) -> Found:
@@ -192,13 +196,10 @@ async def _fan_out(sizes: Sizes, folder: Path, say: Say) -> tuple[FanOut, ...]:
 
 async def _stored(found: Found, sizes: Sizes, folder: Path) -> None:
     found.say("many records")
-    costs, returns = await storing.growth(
-        folder,
-        levels=sizes.stored,
-        rounds=sizes.stored_rounds,
-        records=sizes.records,
-        nodes=sizes.nodes,
-        say=found.say,
-    )
-    found.figures["stored"] = tuple(costs)
-    found.figures["reconnect"] = tuple(returns)
+    growth = storing.Growth()
+    plan = storing.Plan(sizes.stored, sizes.stored_rounds, sizes.records, sizes.nodes)
+    try:
+        await storing.grow(folder, plan, growth, say=found.say, noting=found.noting)
+    finally:
+        found.figures["stored"] = tuple(growth.costs)
+        found.figures["reconnect"] = tuple(growth.returns)

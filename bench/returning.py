@@ -43,6 +43,9 @@ async def reconnect(product: Product, *, rounds: int) -> Reconnect:
     site = product.site
     nodes = (site.sender, *site.readers, *site.others)
     async with AsyncExitStack() as stack:
+        # When all is over, and when it went wrong.
+        stack.push_async_callback(_dial, product, (site.sender, *site.readers), None)
+        stack.push_async_callback(_stop, nodes)
         links = [await stack.enter_async_context(running_link(site.exchange_port)) for _ in nodes]
         await _dial(product, nodes, [each.port for each in links])
         await _tell_others(product)
@@ -55,8 +58,6 @@ async def reconnect(product: Product, *, rounds: int) -> Reconnect:
             found.append(await _come_back(nodes, links, pids))
         with product.watch() as watch:
             stored = watch.count()
-        await asyncio.to_thread(stop_together, [each.process for each in nodes])
-    await _dial(product, (site.sender, *site.readers), None)
     return _per_node(found, idle, nodes=len(nodes), stored=stored)
 
 
@@ -65,8 +66,12 @@ async def _dial(product: Product, nodes: Sequence[Place], ports: Sequence[int] |
     for number, each in enumerate(nodes):
         port = product.site.exchange_port if ports is None else ports[number]
         each.process.environment[HUB_ADDRESS] = f"127.0.0.1:{port}"
-    await asyncio.to_thread(stop_together, [each.process for each in nodes])
+    await _stop(nodes)
     await product.start_others(nodes)
+
+
+async def _stop(nodes: Sequence[Place]) -> None:
+    await asyncio.to_thread(stop_together, [each.process for each in nodes])
 
 
 async def _tell_others(product: Product) -> None:

@@ -4,6 +4,8 @@ One federation grows from level to level; at the first and at the last all nodes
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -17,33 +19,61 @@ from bench.returning import reconnect
 FILL_RECORDS: Final = 8192
 
 
-async def growth(
-    folder: Path,
-    *,
-    levels: Sequence[int],
-    rounds: int,
-    records: int,
-    nodes: int,
-    say: Callable[[str], None],
-) -> tuple[list[Stored], list[Reconnect]]:
-    """Return the cost of a record at each level, and of coming back at first and last.
+@dataclass(slots=True)
+class Growth:
+    """What was found so far: the cost at each level, and coming back at first and last."""
 
-    With fewer than three `nodes` nobody comes back.
+    costs: list[Stored] = field(default_factory=list[Stored])
+    returns: list[Reconnect] = field(default_factory=list[Reconnect])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Levels to grow to, rounds and records of a measurement, and nodes that come back.
+
+    With fewer than three nodes nobody comes back.
     """
-    costs: list[Stored] = []
-    returns: list[Reconnect] = []
-    others = max(0, nodes - 2)
-    async with running_product(folder, Members(others=others)) as product:
-        for level in levels:
+
+    levels: Sequence[int]
+    rounds: int
+    records: int
+    nodes: int
+
+    @property
+    def others(self) -> int:
+        """Nodes beside sender and reader."""
+        return max(0, self.nodes - 2)
+
+    def comes_back(self, level: int) -> bool:
+        """Tell whether nodes come back at a level."""
+        return self.others > 0 and level in {self.levels[0], self.levels[-1]}
+
+
+async def grow(
+    folder: Path,
+    plan: Plan,
+    growth: Growth,
+    *,
+    say: Callable[[str], None],
+    noting: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    """Measure at each level into `growth`, which keeps what was found before a fault.
+
+    What goes wrong when nodes come back is noted by `noting("reconnect")` and no more.
+    """
+    async with running_product(folder, Members(others=plan.others)) as product:
+        for level in plan.levels:
             say(f"{level:,} stored")
             await fill(product, level=level)
-            played = [await product_throughput(product, records=records) for _ in range(rounds)]
-            costs.append(Stored(stored=level, rounds=tuple(played)))
-            if others and level in {levels[0], levels[-1]}:
+            played = [
+                await product_throughput(product, records=plan.records) for _ in range(plan.rounds)
+            ]
+            growth.costs.append(Stored(stored=level, rounds=tuple(played)))
+            if plan.comes_back(level):
                 # Afterwards, because processes that are started anew have no peaks.
-                say(f"{nodes} nodes come back, {level:,} stored")
-                returns.append(await reconnect(product, rounds=rounds))
-    return costs, returns
+                say(f"{plan.nodes} nodes come back, {level:,} stored")
+                with noting("reconnect"):
+                    growth.returns.append(await reconnect(product, rounds=plan.rounds))
 
 
 async def fill(product: Product, *, level: int) -> None:

@@ -10,7 +10,8 @@ from bench import returning
 from bench.joining import cold_sync
 from bench.link import Link, running_link
 from bench.lone import fan_out
-from bench.storing import growth
+from bench.plan import Found
+from bench.storing import Growth, Plan, grow
 
 ROLES = {"sender", "hub", "reader"}
 
@@ -34,21 +35,23 @@ async def test_a_federation_grows_and_its_nodes_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(returning, "SETTLED_SECONDS", 0.5)
-    said: list[str] = []
-    costs, returns = await growth(
-        tmp_path / "stored",
-        levels=(256, 512),
-        rounds=1,
-        records=256,
-        nodes=3,
-        say=said.append,
-    )
+    growth, said = Growth(), Found(lambda _said: None)
+    plan = Plan(levels=(256, 512), rounds=1, records=256, nodes=3)
+    await grow(tmp_path / "stored", plan, growth, say=said.say, noting=said.noting)
+    costs, returns = growth.costs, growth.returns
+    assert said.not_measured == {}
     assert [each.stored for each in costs] == [256, 512]
     assert all(set(each.peak_rss_mib) == ROLES for each in costs)
     assert [(each.nodes, each.returns) for each in returns] == [(3, 3), (3, 3)]
     first, last = returns
     assert first.stored < last.stored
     assert min(first.bytes_up, first.bytes_down, last.bytes_up, last.bytes_down) > 1000
+
+
+@pytest.mark.parametrize(("nodes", "back"), [(2, []), (3, [10, 30])])
+def test_nodes_come_back_at_the_first_and_at_the_last_level(nodes: int, back: list[int]) -> None:
+    plan = Plan(levels=(10, 20, 30), rounds=1, records=256, nodes=nodes)
+    assert [level for level in plan.levels if plan.comes_back(level)] == back
 
 
 # --- links ----------------------------------------------------------------------------

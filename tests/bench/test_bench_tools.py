@@ -87,6 +87,12 @@ async def test_what_was_found_before_a_fault_stays_found() -> None:
     assert found.not_measured == {"second": "NotInstalledError: gone"}
 
 
+def test_a_run_without_what_is_needed_is_told_from_one_that_was_not_asked_for_it() -> None:
+    found = Found(lambda _said: None, {"end_to_end": object(), "catch_up": None})
+    assert found.missing({"end_to_end", "fsync"}) == []
+    assert found.missing({"end_to_end", "single", "catch_up", "fsync"}) == ["catch_up", "single"]
+
+
 async def test_a_mistake_of_the_bench_itself_is_not_noted_away() -> None:
     with pytest.raises(ZeroDivisionError), Found(lambda _said: None).noting("first"):
         raise ZeroDivisionError
