@@ -8,6 +8,7 @@ answer, and both sides ask for a certificate.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 
 from bench.nats import Nats
 from bench.product import POLL_S, Product
@@ -15,17 +16,29 @@ from bench.resources import cpu_us_per_record, sample, wait_quiet
 from bench.result import Callers, CallersRound
 from bench.statistics import spread
 
+Noting = Callable[[str], AbstractContextManager[None]]
+
 
 async def one_by_one(
-    product: Product, nats: Nats | None, *, callers: int, rounds: int, records: int
+    product: Product,
+    nats: Nats | None,
+    *,
+    callers: int,
+    rounds: int,
+    records: int,
+    noting: Noting,
 ) -> Callers:
-    """Issue by so many callers, through the product and through NATS in turn."""
+    """Issue by so many callers, through the product and through NATS in turn.
+
+    What goes wrong with NATS is noted by `noting("nats")`, and the product is measured alone.
+    """
     played: list[CallersRound] = []
     for _ in range(rounds):
         raws = [record.raw for record in product.records.make(records)]
         ours = await _product_round(product, raws, callers=callers)
         if nats is not None:
-            ours = ours.model_copy(update=await _nats_round(nats, raws, callers=callers))
+            with noting("nats"):
+                ours = ours.model_copy(update=await _nats_round(nats, raws, callers=callers))
         played.append(ours)
     ratios = [each.ratio for each in played if each.ratio is not None]
     return Callers(

@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+import sqlite3
+import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import AsyncExitStack, contextmanager
@@ -10,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc
+import nats.errors
+import psycopg
 
 from bench import joining, lone, machine, measures, storing
 from bench.by_as4 import by_as4
@@ -31,7 +35,17 @@ ALONE: Final = ("fsync", "postgres", "fan_out", "stored", "cold_sync")
 FIGURES: Final = (*WITH_BOTH, *ALONE)
 # Without these a run has measured nothing worth the name.
 NEEDED: Final = frozenset({"end_to_end", "single", "catch_up"})
-_EXPECTED: Final = (MeasureError, CliError, grpc.RpcError, TimeoutError, OSError)
+_EXPECTED: Final = (
+    MeasureError,
+    CliError,
+    OSError,
+    TimeoutError,
+    grpc.RpcError,
+    nats.errors.Error,
+    psycopg.Error,
+    sqlite3.Error,
+    subprocess.SubprocessError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +153,17 @@ async def _callers(
     found: Found, sizes: Sizes, product: Product, folder: Path
 ) -> tuple[Callers, ...]:
     async with AsyncExitStack() as stack:
-        nats: Nats | None = None
+        beside: Nats | None = None
         with found.noting("nats"):
-            nats = await stack.enter_async_context(running_nats(folder / "nats"))
+            beside = await stack.enter_async_context(running_nats(folder / "nats"))
         played = [
             await one_by_one(
                 product,
-                nats,
+                beside,
                 callers=callers,
                 rounds=sizes.callers_rounds,
                 records=sizes.callers_records,
+                noting=found.noting,
             )
             for callers in sizes.callers
         ]

@@ -76,6 +76,12 @@ class Product:
         nodes = (self.site.sender, *self.site.readers)
         return [self.site.hub, *(each.process for each in nodes)]
 
+    def restart_hub(self) -> None:
+        """Stop the hub and start it anew."""
+        stop_together([self.site.hub])
+        self.site.hub.start()
+        self.site.hub.wait_ready()
+
     async def start_others(self, places: Sequence[Place]) -> None:
         """Start nodes that were kept back, and return when each is ready."""
         for place in places:

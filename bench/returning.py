@@ -22,7 +22,7 @@ from mithaq.cli.demo.processes import stop_together
 
 OTHERS_CATEGORY: Final = "MISSING_LOCATE"
 HUB_ADDRESS: Final = "MITHAQ_HUB_ADDRESS"
-BACK_SECONDS_MAX: Final = 60.0
+BACK_SECONDS_MAX: Final = 300.0
 # A session that lasted so long starts from the shortest wait (service/reconnect.py).
 SETTLED_SECONDS: Final = 21.0
 LOOK_S: Final = 0.02
@@ -45,6 +45,8 @@ async def reconnect(product: Product, *, rounds: int) -> Reconnect:
     async with AsyncExitStack() as stack:
         # When all is over, and when it went wrong.
         stack.push_async_callback(_dial, product, (site.sender, *site.readers), None)
+        # What all at once took of the hub's memory is not what the stores take.
+        stack.push_async_callback(asyncio.to_thread, product.restart_hub)
         stack.push_async_callback(_stop, nodes)
         links = [await stack.enter_async_context(running_link(site.exchange_port)) for _ in nodes]
         await _dial(product, nodes, [each.port for each in links])

@@ -70,7 +70,7 @@ async def grow(
             ]
             growth.costs.append(Stored(stored=level, rounds=tuple(played)))
             if plan.comes_back(level):
-                # Afterwards, because processes that are started anew have no peaks.
+                # Afterwards, because all processes are started anew and lose their peaks.
                 say(f"{plan.nodes} nodes come back, {level:,} stored")
                 with noting("reconnect"):
                     growth.returns.append(await reconnect(product, rounds=plan.rounds))

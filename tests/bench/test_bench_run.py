@@ -129,6 +129,7 @@ def test_syncing_costs_something(tmp_path: Path) -> None:
 # --- whole ----------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(240)
 async def test_a_very_short_run_measures_what_it_is_asked_for(tmp_path: Path) -> None:
     said: list[str] = []
     only = ("end_to_end", "single", "callers", "catch_up")
