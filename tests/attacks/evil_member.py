@@ -19,10 +19,12 @@ from mithaq.ledger.entry import (
     encode_terms,
     pack_own,
 )
+from mithaq.ledger.lists import refusal_list_hash
 from mithaq.ledger.names import HUB, stream_origin
 from mithaq.ledger.stream import Run
 from mithaq.ledger.terms import Terms
 from mithaq.node.exchange.receipts import ReceiptSigners, sign_receipt, to_message
+from mithaq.node.exchange.refusals import Refusal, sign_refusals
 from mithaq.node.records.model import ParsedRecord
 from mithaq.node.records.synthetic import made_up_alert
 from mithaq.node.sealing.body import ContentKey, SealedBody
@@ -140,6 +142,32 @@ class EvilMember:
                 acceptance=line.line(),
             )
         )
+
+
+def opened_without(
+    federation: Federation, reader: str, stream_id: bytes, head: Checkpoint, *, sequence: int
+) -> exchange_pb2.Receipt:
+    """Return a reader's `opened` that names and brings its refusal of one entry."""
+    agency = federation.agencies[reader]
+    lists = sign_refusals(
+        [Refusal(sequence, "NO_CLAUSE", federation.registry.size)],
+        stream_id=stream_id,
+        signer=reader,
+        key=agency.opened,
+    )
+    receipt = sign_receipt(
+        head,
+        stream_id=stream_id,
+        role=Role.OPENED,
+        name=(federation.name, reader),
+        keys=ReceiptSigners(agency.held, agency.opened, agency.receipt_mldsa),
+        at=now(),
+        with_mldsa=False,
+        refusals_head=refusal_list_hash(lists[-1].SerializeToString(deterministic=True)),
+    )
+    message = to_message(receipt)
+    message.refusals.extend(lists)
+    return message
 
 
 def receipt_over(

@@ -1,23 +1,29 @@
-"""What a hub may still do with refusals, and what stays behind that convicts it (residual).
+"""An evil hub and refusals: what it says to one and not to the other (PROTOCOL 5.2, 5.5).
 
-PROTOCOL 5.2 lets a hub refuse a body under its signature, and 5.5 lets a reader's refusals
-travel beside its receipt. No alarm comes for either lie below; these tests hold on to what
-there is, so that a rule that does better shows here first.
+It may refuse a body, under its signature, and it carries readers' refusals to their sender.
+What it refuses to a reader comes back in that reader's list, and what a reader refuses is
+named in what it signs; so neither can be kept from the sender.
 """
 
-from datetime import UTC, datetime
-
+from mithaq.hub.pieces import REFUSED as OMITTED
+from mithaq.hub.staging import add_omissions
+from mithaq.ledger.checkpoint import Checkpoint, parse_checkpoint_text
 from mithaq.ledger.names import HUB
+from mithaq.ledger.note import parse_note
+from mithaq.ledger.tree import EMPTY_ROOT
 from mithaq.node.exchange.refusals import Refusal, sign_refusals
-from mithaq.store.evidence import Evidence
-from mithaq.store.evidence_check import verify_evidence
 from mithaq.v1 import exchange_pb2
 from tests.attacks import lies
 from tests.attacks.evil_hub import Lie
-from tests.attacks.evil_member import EvilMember
-from tests.attacks.world import CAIRO, GENEVA, TUNIS, World, third_party
+from tests.attacks.evil_member import opened_without, receipt_over
+from tests.attacks.world import CAIRO, GENEVA, TUNIS, World
+from tests.hub.running import Reader
 
 NO_CLAUSE = "NO_CLAUSE"
+WITHHELD = "refusal withheld"
+OVERDUE = "receipt overdue"
+# The first alert of a stream, after OPEN and EPOCH.
+REFUSED = 2
 
 
 def refusing(world: World, stream: bytes) -> Lie:
@@ -32,9 +38,8 @@ def refusing(world: World, stream: bytes) -> Lie:
         return [message]
 
     def bodies(message: lies.Response) -> list[lies.Response]:
-        reason = exchange_pb2.OMISSION_REASON_REFUSED
         for each in message.bodies.sequences:
-            message.bodies.omissions.add(sequence=each, reason=reason)
+            message.bodies.omissions.add(sequence=each, reason=exchange_pb2.OMISSION_REASON_REFUSED)
         del message.bodies.bodies[:]
         del message.bodies.sequences[:]
         return [message]
@@ -42,51 +47,85 @@ def refusing(world: World, stream: bytes) -> Lie:
     return lies.both(lies.about(stream, "headers", headers), lies.about(stream, "bodies", bodies))
 
 
-async def signed_by(world: World, member: str, signer: str) -> bool:
-    """Tell whether a member keeps a list of refusals that a third party verifies."""
-    ((message,),) = await world.nodes[member].query(
-        f"SELECT message FROM node_refusal_list WHERE signer = '{signer}'"  # noqa: S608 - our own names
-    )
-    evidence = Evidence("none", signer, datetime.now(UTC), "", {"refusals": message})
-    return verify_evidence(evidence, third_party(world.federation)).holds("refusals")
+async def note_refusal(world: World, stream: bytes, *, sequence: int) -> None:
+    """Let the operator write into the hub's database that it has refused an entry."""
+    hub = world.evil.hub.context
+    log_no = hub.directory.find(stream).log_no  # type: ignore[union-attr]  # it has begun
+    row = {"log_no": log_no, "sequence": sequence, "reason": OMITTED, "withdrawn_by": 0}
+    await hub.database.write(lambda each: add_omissions(each, [row]))
 
 
-async def test_a_hub_refuses_falsely_and_its_signature_stays_with_the_reader(
+async def test_a_hub_refuses_falsely_to_a_reader_and_tells_the_sender_nothing(
     world: World,
 ) -> None:
     stream = await world.begun()
+    await note_refusal(world, stream, sequence=3)
     world.evil.say = refusing(world, stream)
     lost = await world.send()
-    opened = f"reader = '{TUNIS}' AND role = 'opened' AND size = 4"
-    await world.cairo.until_counted("node_receipt", opened)
-    await world.unharmed()
-    # Residual: Cairo believes that Tunis has it. Tunis can show who said that it may not.
+    evidence = await world.caught(WITHHELD, CAIRO)
+    assert (await world.evidence(CAIRO)).accused == HUB
+    for message in ("refusals", "checkpoint", "acceptance"):
+        assert evidence.holds(message), evidence
+    (contradiction,) = evidence.contradictions
+    assert contradiction.startswith("a reader says that the hub refused entry 3")
+    # Cairo knows who has not read it; Tunis keeps the hub's signature, which convicts it.
     assert not await world.has(lost)
-    assert await world.cairo.count("node_refusal") == 0
-    assert await signed_by(world, TUNIS, HUB)
+    assert await world.cairo.count("node_refusal", f"signer = '{TUNIS}' AND sequence = 3") == 1
+    assert await world.tunis.count("node_refusal_list", f"signer = '{HUB}'") == 1
 
 
-async def test_a_hub_strips_a_readers_refusals_which_stay_with_the_reader(
-    league: World,
-) -> None:
-    member = EvilMember(league.federation, GENEVA, (CAIRO, TUNIS))
-    member.epoch()
-    member.put(member.alert(), sealed=member.seal(b"not a record"))
-    heard: list[exchange_pb2.SubscribeRequest] = []
+async def test_a_hub_strips_a_readers_refusals(league: World) -> None:
+    stream = await refused_by_geneva(league)
+    evidence = await league.caught(WITHHELD, CAIRO)
+    assert (await league.evidence(CAIRO)).accused == HUB
+    for message in ("receipt", "checkpoint", "acceptance"):
+        assert evidence.holds(message), evidence
+    (contradiction,) = evidence.contradictions
+    assert contradiction.endswith("is named and is not here")
+    assert not await has_opened(league, stream)
 
-    def strip(_: str, message: object) -> list[object]:
-        if isinstance(message, exchange_pb2.SubscribeRequest) and message.receipt.refusals:
-            heard.append(message)
-            copy = exchange_pb2.SubscribeRequest()
-            copy.CopyFrom(message)
-            del copy.receipt.refusals[:]
-            return [copy]
+
+async def test_a_hub_strips_a_readers_refusals_and_their_name(league: World) -> None:
+    def strip(message: exchange_pb2.PublishResponse) -> list[exchange_pb2.PublishResponse]:
+        message.receipt.refusals_head = b""
         return [message]
 
-    league.evil.hear = strip
-    await member.publish(league.evil)
-    await league.tunis.until_counted("node_refusal", f"signer = '{TUNIS}'")
+    stream = await refused_by_geneva(league, strip)
+    await league.cairo.until(lambda: not league.cairo.session.publisher.unaccepted_entries)
+    await league.passes(2)
+    # What is left is no receipt: its signature covers what was stripped.
+    await league.cairo.until_counted("node_alarm", f"name = '{OVERDUE}'")
+    subjects = await league.cairo.query("SELECT subject FROM node_alarm")
+    assert f"{stream.hex()[:16]}/{GENEVA}" in {subject for (subject,) in subjects}
+    assert not await has_opened(league, stream)
+    await league.goes_on()
+
+
+async def refused_by_geneva(league: World, bend: lies.Bend | None = None) -> bytes:
+    """Let Geneva refuse what Cairo sent it, and the hub strip that; return the stream."""
+    result = await league.send((GENEVA,))
+    stream = result.disclosures[0].stream_id
+    drop = lies.about(stream, "refusals", lies.drop, reader=CAIRO)
+    bent = lies.about(stream, "receipt", bend, reader=CAIRO) if bend else drop
+    league.evil.say = lies.both(drop, bent)
+    reader = Reader(league.federation, league.evil.node(GENEVA), GENEVA)
+    await reader.hello()
+    head = Checkpoint("none", 0, EMPTY_ROOT)
+    while head.size <= REFUSED:
+        headers = await reader.answer("headers")
+        if headers.stream_id == stream:
+            head = parse_checkpoint_text(parse_note(headers.checkpoint).text)
+    for receipt in (
+        receipt_over(league.federation, GENEVA, stream, size=head.size, root=head.root),
+        opened_without(league.federation, GENEVA, stream, head, sequence=REFUSED),
+    ):
+        await reader.call.write(exchange_pb2.SubscribeRequest(receipt=receipt))
     await league.evil.has_lied()
-    await league.unharmed()
-    # Residual: the receipt verifies without its list. Who refused has signed for it.
-    assert await signed_by(league, TUNIS, TUNIS)
+    return stream
+
+
+async def has_opened(league: World, stream: bytes) -> bool:
+    """Tell whether Cairo believes that Geneva has opened what it sent."""
+    own = f"SELECT log_no FROM node_stream WHERE hex(stream_id) = '{stream.hex().upper()}'"  # noqa: S608 - our own id
+    opened = f"reader = '{GENEVA}' AND role = 'opened' AND log_no = ({own})"
+    return bool(await league.cairo.count("node_receipt", opened))

@@ -1,13 +1,14 @@
 """What a sender believes of the hub's and the readers' answers, and when it raises an alarm."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
-from mithaq.certs.keys import SigningPair
+from mithaq.certs.keys import Ed25519Key, SigningPair
 from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.cosignature import Role
 from mithaq.ledger.entry import WithdrawReason
-from mithaq.ledger.lists import REGISTRY_SIZE_MAX
+from mithaq.ledger.lists import REGISTRY_SIZE_MAX, refusal_list_hash
 from mithaq.node.exchange import housekeeping
 from mithaq.node.exchange.accepting import Answers, keep_answers
 from mithaq.node.exchange.acts import IssueItem, WithdrawItem
@@ -45,6 +46,7 @@ def receipt(
     *,
     reader: str = "tn-dgsn",
     root: bytes | None = None,
+    lists: Sequence[exchange_pb2.RefusalList] = (),
 ) -> exchange_pb2.Receipt:
     state = batch.segment.state
     checkpoint = Checkpoint(state.origin, state.size, root or state.frontier.root())
@@ -57,15 +59,41 @@ def receipt(
             keys=signers(federation, reader),
             at=now(),
             with_mldsa=True,
+            refusals_head=hash_of(lists[-1]) if lists else b"",
         )
     )
 
 
-def take(desk: Desk, *receipts: exchange_pb2.Receipt) -> list[Exception]:
-    home = desk.home
-    return home.database.write_sync(
-        lambda each: keep_answers(each, home, Answers([], list(receipts)), at=desk.clock())
+def refusals(
+    federation: Federation,
+    batch: Batch,
+    *refused: Refusal,
+    reader: str = "tn-dgsn",
+    key: Ed25519Key | None = None,
+    previous: bytes = b"",
+) -> list[exchange_pb2.RefusalList]:
+    """Return a reader's signed list of what it refused."""
+    return sign_refusals(
+        refused,
+        stream_id=batch.stream_id,
+        signer=reader,
+        key=key or federation.agencies[reader].opened,
+        previous=previous,
     )
+
+
+def hash_of(message: exchange_pb2.RefusalList) -> bytes:
+    return refusal_list_hash(message.SerializeToString(deterministic=True))
+
+
+def take(
+    desk: Desk,
+    *receipts: exchange_pb2.Receipt,
+    lists: Sequence[exchange_pb2.RefusalList] = (),
+) -> list[Exception]:
+    home = desk.home
+    answers = Answers([], list(receipts), list(lists))
+    return home.database.write_sync(lambda each: keep_answers(each, home, answers, at=desk.clock()))
 
 
 def issued(cairo: Desk) -> Batch:
@@ -108,17 +136,11 @@ def test_an_acceptance_beyond_what_was_signed_is_no_acceptance(cairo: Desk) -> N
 
 def test_a_refusal_that_no_database_holds_stops_nobody(cairo: Desk, federation: Federation) -> None:
     batch = issued(cairo)
-    hostile, plain = receipt(federation, batch, HELD), receipt(federation, batch)
-    for message, registry_size in ((hostile, REGISTRY_SIZE_MAX + 1), (plain, REGISTRY_SIZE_MAX)):
-        message.refusals.extend(
-            sign_refusals(
-                [Refusal(2, "NO_CLAUSE", registry_size)],
-                stream_id=batch.stream_id,
-                signer="tn-dgsn",
-                key=federation.agencies["tn-dgsn"].opened,
-            )
-        )
-    (fault,) = take(cairo, hostile, plain)
+    hostile, plain = (
+        refusals(federation, batch, Refusal(2, "NO_CLAUSE", registry_size))
+        for registry_size in (REGISTRY_SIZE_MAX + 1, REGISTRY_SIZE_MAX)
+    )
+    (fault,) = take(cairo, lists=[*hostile, *plain])
     assert isinstance(fault, ProofRefusedError)
     assert cairo.number("SELECT count(*) FROM node_refusal") == 1
 
@@ -169,16 +191,8 @@ def test_a_readers_refusals_are_kept_with_their_signature(
     cairo: Desk, federation: Federation
 ) -> None:
     batch = issued(cairo)
-    opened = receipt(federation, batch)
-    opened.refusals.extend(
-        sign_refusals(
-            [Refusal(2, "NO_CLAUSE", 7)],
-            stream_id=batch.stream_id,
-            signer="tn-dgsn",
-            key=federation.agencies["tn-dgsn"].opened,
-        )
-    )
-    assert take(cairo, opened) == []
+    lists = refusals(federation, batch, Refusal(2, "NO_CLAUSE", 7))
+    assert take(cairo, receipt(federation, batch, lists=lists), lists=lists) == []
     assert cairo.rows("SELECT sequence, signer, reason, registry_size FROM node_refusal") == [
         (2, "tn-dgsn", "NO_CLAUSE", 7)
     ]
@@ -188,16 +202,9 @@ def test_refusals_that_somebody_else_signed_are_not_kept(
     cairo: Desk, federation: Federation
 ) -> None:
     batch = issued(cairo)
-    opened = receipt(federation, batch)
-    opened.refusals.extend(
-        sign_refusals(
-            [Refusal(2, "NO_CLAUSE", 7)],
-            stream_id=batch.stream_id,
-            signer="tn-dgsn",
-            key=SigningPair.generate().ed25519,
-        )
-    )
-    assert len(take(cairo, opened)) == 1
+    stranger = SigningPair.generate().ed25519
+    lists = refusals(federation, batch, Refusal(2, "NO_CLAUSE", 7), key=stranger)
+    assert len(take(cairo, lists=lists)) == 1
     assert cairo.number("SELECT count(*) FROM node_refusal") == 0
 
 

@@ -56,9 +56,7 @@ def set_back(tunis: Desk, batch: Batch, *sequences: int) -> Unsealed:
 def tell(cairo: Desk, unsealed: Unsealed) -> None:
     """Bring a reader's last receipt and what it refused to the sender."""
     last = unsealed.receipts[-1]
-    message = to_message(last.receipt)
-    message.refusals.extend(last.lists)
-    assert take(cairo, message) == []
+    assert take(cairo, to_message(last.receipt), lists=last.lists) == []
 
 
 def reasons(unsealed: Unsealed) -> list[tuple[int, str]]:

@@ -16,6 +16,7 @@ from mithaq.hub.receipts import HELD, OPENED, parse_receipt
 from mithaq.hub.work_folder import MIGRATIONS
 from mithaq.ledger.checkpoint import Checkpoint, sign_checkpoint
 from mithaq.ledger.cosignature import Role, cosign_ed25519, cosigner_name
+from mithaq.ledger.lists import refusal_list_hash, refusals_extension
 from mithaq.store.audit import AuditLog
 from mithaq.store.audit_entry import AuditEntry
 from mithaq.store.engine import Database
@@ -38,19 +39,24 @@ def receipt_of(
     size: int | None = None,
     root: bytes | None = None,
     at: datetime | None = None,
+    refusals: Sequence[exchange_pb2.RefusalList] = (),
 ) -> exchange_pb2.Receipt:
-    """Return a reader's receipt over a stream as its writer has it."""
+    """Return a reader's receipt over a stream as its writer has it, which names these lists."""
     agency = federation.agencies[reader]
     checkpoint = Checkpoint(
         writer.state.origin,
         writer.size if size is None else size,
         writer.state.frontier.root() if root is None else root,
     )
+    head = (
+        refusal_list_hash(refusals[-1].SerializeToString(deterministic=True)) if refusals else b""
+    )
     cosignature = cosign_ed25519(
         checkpoint,
         name=cosigner_name(federation.name, role, reader),
         signer=agency.opened if role is Role.OPENED else agency.held,
         at=at or datetime.now(UTC),
+        extension=refusals_extension(head),
     )
     return exchange_pb2.Receipt(
         stream_id=writer.stream_id,
@@ -59,6 +65,8 @@ def receipt_of(
         size=checkpoint.size,
         root=checkpoint.root,
         cosignature=cosignature.line(),
+        refusals=refusals,
+        refusals_head=head,
     )
 
 

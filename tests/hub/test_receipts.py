@@ -20,15 +20,22 @@ from mithaq.hub.errors import (
     ReceiptRefusedError,
     StreamUnknownError,
 )
+from mithaq.hub.pieces import REFUSED
 from mithaq.hub.receipts import (
     HELD,
     OPENED,
     parse_freeze_list,
     parse_receipt,
 )
+from mithaq.hub.staging import add_omissions
 from mithaq.ledger.cosignature import Role, cosign_mldsa, cosigner_name
 from mithaq.ledger.errors import SignatureInvalidError, SignatureMissingError
-from mithaq.ledger.lists import REGISTRY_SIZE_MAX, freeze_list_bytes, refusal_list_bytes
+from mithaq.ledger.lists import (
+    REFUSED_BY_HUB,
+    REGISTRY_SIZE_MAX,
+    freeze_list_bytes,
+    refusal_list_bytes,
+)
 from mithaq.ledger.stream import StreamState
 from mithaq.v1 import exchange_pb2
 from tests.federation import Federation
@@ -198,20 +205,36 @@ def test_a_receipt_with_a_spoilt_ml_dsa_line_is_not_taken(core: Core, writer: St
 # --- what readers refuse -------------------------------------------------------------
 
 
-def refusing(federation: Federation, writer: StreamWriter, *sequences: int) -> exchange_pb2.Receipt:
-    """Return an opened receipt with a signed list of refusals."""
-    message = receipt_of(federation, READER, writer, Role.OPENED)
+def refusal_list(
+    federation: Federation,
+    writer: StreamWriter,
+    *sequences: int,
+    reason: str = "NO_CLAUSE",
+    registry_size: int = 6,
+) -> exchange_pb2.RefusalList:
+    """Return a reader's signed list of refusals."""
     refusals = exchange_pb2.RefusalList(
         stream_id=writer.stream_id,
         signer=READER,
         refusals=[
-            exchange_pb2.Refusal(sequence=each, reason="NO_CLAUSE", registry_size=6)
+            exchange_pb2.Refusal(sequence=each, reason=reason, registry_size=registry_size)
             for each in sequences
         ],
     )
     refusals.signature = federation.agencies[READER].opened.sign(refusal_list_bytes(refusals))
-    message.refusals.append(refusals)
-    return message
+    return refusals
+
+
+def naming(
+    federation: Federation, writer: StreamWriter, *lists: exchange_pb2.RefusalList
+) -> exchange_pb2.Receipt:
+    """Return an opened receipt with lists of refusals, the last of which it names."""
+    return receipt_of(federation, READER, writer, Role.OPENED, refusals=lists)
+
+
+def refusing(federation: Federation, writer: StreamWriter, *sequences: int) -> exchange_pb2.Receipt:
+    """Return an opened receipt with a signed list of refusals."""
+    return naming(federation, writer, refusal_list(federation, writer, *sequences))
 
 
 def test_a_readers_refusals_are_kept_once_for_the_sender(core: Core, writer: StreamWriter) -> None:
@@ -230,14 +253,13 @@ def test_a_faulty_list_of_refusals_is_not_taken(
     core: Core, writer: StreamWriter, fault: str
 ) -> None:
     core.sign(READER, writer, Role.HELD)
-    message = refusing(
-        core.federation, writer, *{"order": (4, 2), "beyond": (6,)}.get(fault, (2, 4))
-    )
+    places = {"order": (4, 2), "beyond": (6,)}.get(fault, (2, 4))
+    faulty = refusal_list(core.federation, writer, *places)
     if fault == "signature":
-        message.refusals[0].refusals[0].reason = "OTHER"
+        faulty.refusals[0].reason = "OTHER"
     if fault == "signer":
-        message.refusals[0].signer = OTHER
-    assert isinstance(take(core, message), Exception)
+        faulty.signer = OTHER
+    assert isinstance(take(core, naming(core.federation, writer, faulty)), Exception)
     assert core.database.read_sync(lambda each: reader_refusals(each, log_no=LOG)) == []
 
 
@@ -260,11 +282,7 @@ def test_a_reader_fills_the_hub_with_no_more_refusals_than_the_stream_has(
 
 def refused_by(federation: Federation, writer: StreamWriter, size: int) -> exchange_pb2.Receipt:
     """Return an opened receipt that refuses two entries, by a registry of this size."""
-    message = refusing(federation, writer, 2, 4)
-    (refusals,) = message.refusals
-    refusals.refusals[0].registry_size = size
-    refusals.signature = federation.agencies[READER].opened.sign(refusal_list_bytes(refusals))
-    return message
+    return naming(federation, writer, refusal_list(federation, writer, 2, 4, registry_size=size))
 
 
 def all_refusals(connection: sa.Connection, *, log_no: int) -> list[ReaderList]:
@@ -286,6 +304,65 @@ def test_a_list_of_refusals_for_a_database_that_holds_no_such_size_is_not_taken(
     assert isinstance(take(core, beyond), ReceiptRefusedError)
     assert signed_size(core, OPENED) == 0
     assert take(core, refused_by(core.federation, writer, REGISTRY_SIZE_MAX)) == Taken()
+
+
+def test_a_receipt_names_the_last_of_the_lists_that_come_with_it(
+    core: Core, writer: StreamWriter
+) -> None:
+    federation = core.federation
+    core.sign(READER, writer, Role.HELD)
+    first, last = (refusal_list(federation, writer, each) for each in (2, 4))
+    unnamed = receipt_of(federation, READER, writer, Role.OPENED)
+    unnamed.refusals.append(first)
+    swapped = naming(federation, writer, last, first)
+    swapped.refusals_head = naming(federation, writer, last).refusals_head
+    for message in (unnamed, swapped):
+        with pytest.raises(ReceiptRefusedError, match="names the last"):
+            parse_receipt(message, reader=READER)
+    assert take(core, naming(federation, writer, first, last)) == Taken()
+
+
+def test_a_receipt_that_names_a_list_that_never_came_is_not_taken(
+    core: Core, writer: StreamWriter
+) -> None:
+    core.sign(READER, writer, Role.HELD)
+    message = refusing(core.federation, writer, 2)
+    stripped = exchange_pb2.Receipt()
+    stripped.CopyFrom(message)
+    del stripped.refusals[:]
+    assert isinstance(take(core, stripped), ReceiptRefusedError)
+    assert signed_size(core, OPENED) == 0
+    assert take(core, message) == Taken()
+    # Once the list is here, the receipt needn't bring it again.
+    assert take(core, stripped) == Taken()
+    assert signed_size(core, OPENED) == writer.size
+
+
+def test_what_a_receipt_names_cannot_be_stripped_or_changed(
+    core: Core, writer: StreamWriter
+) -> None:
+    core.sign(READER, writer, Role.HELD)
+    message = refusing(core.federation, writer, 2)
+    other = refusal_list(core.federation, writer, 4)
+    for lists in ([], [other]):
+        message.refusals_head = naming(core.federation, writer, *lists).refusals_head
+        del message.refusals[:]
+        message.refusals.extend(lists)
+        assert isinstance(take(core, message), SignatureInvalidError)
+
+
+def test_a_reader_names_no_entry_as_refused_by_a_hub_that_did_not(
+    core: Core, writer: StreamWriter
+) -> None:
+    core.sign(READER, writer, Role.HELD)
+    said = refusal_list(core.federation, writer, 2, reason=REFUSED_BY_HUB)
+    assert isinstance(take(core, naming(core.federation, writer, said)), ReceiptRefusedError)
+    core.database.write_sync(
+        lambda each: add_omissions(
+            each, [{"log_no": LOG, "sequence": 2, "reason": REFUSED, "withdrawn_by": 0}]
+        )
+    )
+    assert take(core, naming(core.federation, writer, said)) == Taken()
 
 
 # --- freeze lists ---------------------------------------------------------------------

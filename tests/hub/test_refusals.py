@@ -8,7 +8,7 @@ from mithaq.certs import acts
 from mithaq.certs.keys import ReceptionKey, verify_ed25519
 from mithaq.hub.committer import Accepted
 from mithaq.hub.pieces import Wanted
-from mithaq.hub.reading import next_bodies, next_headers
+from mithaq.hub.reading import next_bodies, next_headers, own_range
 from mithaq.ledger.instants import minute_of
 from mithaq.ledger.kinds import StreamRole
 from mithaq.ledger.lists import refusal_list_bytes
@@ -74,6 +74,11 @@ def test_the_hub_signs_its_refusals_and_delivers_them_with_the_headers(core: Cor
     piece = core.database.read_sync(lambda each: next_headers(each, log_no=LOG, start=0))
     assert piece is not None
     assert piece.refusals == (accepted.refusals,)
+    # Its sender reads them back, too, should the answer have been lost (PROTOCOL 5.5).
+    own = core.database.read_sync(
+        lambda each: own_range(each, log_no=LOG, first=writer.size - 1, count=1)
+    )
+    assert own.refusals == (accepted.refusals,)
     refusals = exchange_pb2.RefusalList.FromString(accepted.refusals)
     assert [each.sequence for each in refusals.refusals] == [denied]
     assert refusals.refusals[0].registry_size == core.federation.registry.size

@@ -60,16 +60,13 @@ async def test_what_a_reader_refuses_below_an_older_receipt_of_its_own_reaches_t
     opened = await sender.answer("receipt")
     while opened.role != exchange_pb2.RECEIPT_ROLE_OPENED:
         opened = await sender.answer("receipt")
-    receipt = receipt_of(hub.federation, READER, writer, Role.OPENED)
     (lost,) = sign_refusals(
         [Refusal(2, "LOST", 1)],
         stream_id=writer.stream_id,
         signer=READER,
         key=hub.federation.agencies[READER].opened,
     )
-    receipt.refusals.append(lost)
+    receipt = receipt_of(hub.federation, READER, writer, Role.OPENED, refusals=[lost])
     await this.call.write(exchange_pb2.SubscribeRequest(receipt=receipt))
-    told = await sender.answer("receipt")
-    while not told.refusals:
-        told = await sender.answer("receipt")
-    assert [each.reason for each in told.refusals[0].refusals] == ["LOST"]
+    told = await sender.answer("refusals")
+    assert [each.reason for each in told.refusals] == ["LOST"]

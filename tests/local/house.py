@@ -211,6 +211,7 @@ def received_stream(connection: sa.Connection, home: Home, sender: str, agreemen
             "predecessor": None,
             "accepted_size": 0,
             "opened_size": 0,
+            "refusals_head": b"",
             "closed": False,
         },
     )

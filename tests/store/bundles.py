@@ -6,6 +6,7 @@ from datetime import datetime
 
 from mithaq.ledger.checkpoint import Checkpoint, sign_checkpoint
 from mithaq.ledger.cosignature import Role, cosign_ed25519, cosign_mldsa, cosigner_name
+from mithaq.ledger.lists import refusals_extension
 from mithaq.ledger.names import audit_origin, stream_origin
 from mithaq.ledger.tree import leaf_hash, root_of
 from mithaq.store.audit_bundle import BundleKeys, VerifiedBundle, sign_bundle, verify_bundle
@@ -118,6 +119,7 @@ def receipt(
     reader: str = READER,
     role: Role = Role.HELD,
     with_mldsa: bool = False,
+    refusals_head: bytes = b"",
 ) -> ReceiptLine:
     """Return a reader's receipt over these leaf hashes."""
     head, agency = stream_head(federation, hashes), federation.agencies[reader]
@@ -129,8 +131,11 @@ def receipt(
         role=role,
         size=head.size,
         root=head.root,
-        cosignature=cosign_ed25519(head, name=name, signer=key, at=NOW).line(),
+        cosignature=cosign_ed25519(
+            head, name=name, signer=key, at=NOW, extension=refusals_extension(refusals_head)
+        ).line(),
         cosignature_mldsa=mldsa if with_mldsa else "",
+        refusals_head=refusals_head,
     )
 
 
@@ -138,7 +143,9 @@ def both_ends(federation: Federation, size: int = 20) -> tuple[End, End]:
     """Return a sender and a reader who tell the same story about a stream of `size` entries."""
     hashes = entry_hashes(size)
     held = receipt(federation, hashes)
-    opened = receipt(federation, hashes, role=Role.OPENED, with_mldsa=True)
+    opened = receipt(
+        federation, hashes, role=Role.OPENED, with_mldsa=True, refusals_head=bytes(range(32))
+    )
     puts = range(2, size)
     sent = [act(Operation.DISCLOSE, puts[:5]), act(Operation.DISCLOSE, puts[5:])]
     received = [act(Operation.SIGN_IN, ()), act(Operation.RECEIVE, puts)]

@@ -131,6 +131,12 @@ SPOILS: dict[str, Spoil] = {
             s, receipts=(replace(s.receipts[0], cosignature_mldsa=s.receipts[1].cosignature),)
         )
     ),
+    "a receipt whose refusals are stripped": spoilt_stream(
+        lambda s: replace(s, receipts=(replace(s.receipts[1], refusals_head=b""),))
+    ),
+    "a receipt of other refusals": spoilt_stream(
+        lambda s: replace(s, receipts=(replace(s.receipts[1], refusals_head=bytes(32)),))
+    ),
     "a cosignature by a reader": lambda b: replace(
         b, cosignatures=(b.streams[0].receipts[0].cosignature,)
     ),

@@ -19,6 +19,7 @@ from mithaq.hub.errors import (
     ReceiptRefusedError,
     StreamUnknownError,
 )
+from mithaq.hub.pieces import REFUSED
 from mithaq.hub.receipts import (
     HELD,
     OPENED,
@@ -29,7 +30,7 @@ from mithaq.hub.receipts import (
     verify_receipt,
 )
 from mithaq.hub.refusals import ReaderRefusals, check_reader_refusals
-from mithaq.hub.tables import BATCH, FREEZE, READER_REFUSAL, RECEIPT
+from mithaq.hub.tables import BATCH, FREEZE, OMISSION, READER_REFUSAL, RECEIPT
 from mithaq.hub.upsert import insert_into, replacing
 from mithaq.ledger.tiles import subtree_hash
 from mithaq.store.evidence import Evidence
@@ -112,6 +113,7 @@ class ReceiptDesk:
         if receipt.role == OPENED and receipt.size > self._signed(receipt, stream, HELD):
             raise ReceiptRefusedError("a reader opened what it hasn't signed for as held")
         refusals = self._fresh_refusals(receipt, stream)
+        self._check_named(receipt, stream)
         key = receipt.stream_id, receipt.reader, receipt.role
         known = self._signed(receipt, stream, receipt.role)
         if receipt.size > known and receipt.size == self._newest.get(key, receipt.size):
@@ -195,7 +197,41 @@ class ReceiptDesk:
             checked.pop(bytes(list_hash), None)
         fresh = list(checked.values())
         self._check_weight(fresh, receipt.reader, stream)
+        self._check_said_of_hub(fresh, stream)
         return fresh
+
+    def _check_named(self, receipt: SignedReceipt, stream: HeldStream) -> None:
+        """Take no receipt whose newest list is not here: its sender could not take it, either."""
+        if not receipt.refusals_head or receipt.refusals:
+            # One that brings lists names the last of them: that was checked as it was parsed.
+            return
+        known = self._connection.scalar(
+            sa.select(READER_REFUSAL.c.serial).where(
+                READER_REFUSAL.c.list_hash == receipt.refusals_head,
+                READER_REFUSAL.c.log_no == stream.log_no,
+                READER_REFUSAL.c.reader == receipt.reader,
+            )
+        )
+        staged = {
+            each.list_hash
+            for log_no, by, each in self._refusals
+            if (log_no, by) == (stream.log_no, receipt.reader)
+        }
+        if known is None and receipt.refusals_head not in staged:
+            raise ReceiptRefusedError("a receipt names a list of refusals that never came")
+
+    def _check_said_of_hub(self, fresh: Sequence[ReaderRefusals], stream: HeldStream) -> None:
+        """Let no reader tell a sender that the hub refused what it did not (PROTOCOL 5.5)."""
+        said = {sequence for each in fresh for sequence in each.by_hub}
+        if not said:
+            return
+        refused = sa.select(OMISSION.c.sequence).where(
+            OMISSION.c.log_no == stream.log_no,
+            OMISSION.c.reason == REFUSED,
+            OMISSION.c.sequence.in_(said),
+        )
+        if said - set(self._connection.scalars(refused)):
+            raise ReceiptRefusedError("a reader names entries that this hub did not refuse")
 
     def _check_weight(
         self, fresh: Sequence[ReaderRefusals], reader: str, stream: HeldStream
@@ -221,6 +257,7 @@ class ReceiptDesk:
             size=receipt.size,
             root=receipt.root,
             cosignature=receipt.cosignature,
+            refusals_head=receipt.refusals_head,
         )
         row: dict[str, object] = {
             "log_no": stream.log_no,
@@ -230,6 +267,7 @@ class ReceiptDesk:
             "root": receipt.root,
             "cosignature": receipt.cosignature,
             "mldsa_receipt": b"",
+            "refusals_head": receipt.refusals_head,
             "received_at": int(self._at.timestamp()),
         }
         if receipt.cosignature_mldsa:

@@ -52,6 +52,8 @@ class HeldReceipt:
     size: int
     root: bytes
     cosignature: str
+    # Of an opened: which list of refusals its reader signed as its newest; empty for none.
+    refusals_head: bytes = b""
 
 
 @dataclass(eq=False, slots=True)

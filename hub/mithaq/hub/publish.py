@@ -8,11 +8,11 @@ commit. Between them the newest receipts of the sender's readers go back, at mos
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
-from mithaq.hub.answers import LISTS_AT_ONCE_MAX, ReaderList, own_heads, reader_refusals
+from mithaq.hub.answers import LISTS_AT_ONCE_MAX, own_heads, reader_refusals
 from mithaq.hub.batch import PublishedBatch, parse_batch, run_message
 from mithaq.hub.committer import Accepted, Outcome
 from mithaq.hub.connection import Inbox, Outbox, drain_message, rejection, run_until_over
@@ -20,9 +20,8 @@ from mithaq.hub.context import Context, HubContext
 from mithaq.hub.directory import HeldReceipt, HeldStream, Listener
 from mithaq.hub.errors import BatchFormatError, StreamUnknownError
 from mithaq.hub.reading import own_range
-from mithaq.hub.receipts import OPENED, parse_freeze_list
+from mithaq.hub.receipts import parse_freeze_list
 from mithaq.hub.refusals import parse_lists
-from mithaq.ledger.lists import LISTS_PER_RECEIPT_MAX
 from mithaq.service.identity import Draining, current_call
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 
@@ -83,7 +82,8 @@ class PublishServicer(exchange_pb2_grpc.PublishServiceServicer):
                 first_sequence=first,
                 runs=[run_message(run) for run in piece.runs],
                 checkpoint=piece.checkpoint,
-            )
+            ),
+            refusals=parse_lists(piece.refusals),
         )
 
 
@@ -197,26 +197,27 @@ class Publication:
             await asyncio.sleep(self._hub.intervals.receipts_s)
 
     async def _send_receipts_of(self, stream: HeldStream) -> None:
-        """Send the readers' receipts, with the lists of refusals not sent here yet."""
-        while self._hub.directory.receipts(stream.log_no):
+        """Send the readers' receipts, after the lists of refusals not sent here yet."""
+        # Taken before the lists are read: so every list that one of them names is among those.
+        receipts = self._hub.directory.receipts(stream.log_no)
+        if receipts:
+            await self._send_lists_of(stream)
+        for receipt in receipts:
+            message = receipt_message(receipt, stream)
+            await self._outbox.send(exchange_pb2.PublishResponse(receipt=message))
+
+    async def _send_lists_of(self, stream: HeldStream) -> None:
+        more = True
+        while more:
             after = self._listed.get(stream.log_no, 0)
             lists = await self._hub.database.read(
                 partial(reader_refusals, log_no=stream.log_no, after=after)
             )
-            await self._send_lists(stream, lists)
+            for message in parse_lists(each.list_bytes for each in lists):
+                await self._outbox.send(exchange_pb2.PublishResponse(refusals=message))
             # Each list goes out once a connection; they only ever become more.
             self._listed[stream.log_no] = max([after, *(each.serial for each in lists)])
-            if len(lists) < LISTS_AT_ONCE_MAX:
-                return
-
-    async def _send_lists(self, stream: HeldStream, lists: Sequence[ReaderList]) -> None:
-        for receipt in self._hub.directory.receipts(stream.log_no):
-            own = [each.list_bytes for each in lists if each.reader == receipt.reader]
-            refusals = parse_lists(own) if receipt.role == OPENED else []
-            for start in range(0, max(1, len(refusals)), LISTS_PER_RECEIPT_MAX):
-                message = receipt_message(receipt, stream)
-                message.refusals.extend(refusals[start : start + LISTS_PER_RECEIPT_MAX])
-                await self._outbox.send(exchange_pb2.PublishResponse(receipt=message))
+            more = len(lists) == LISTS_AT_ONCE_MAX
 
     async def _say_goodbye(self, over: BaseException | Draining | None) -> None:
         if over is None:
@@ -249,4 +250,5 @@ def receipt_message(receipt: HeldReceipt, stream: HeldStream) -> exchange_pb2.Re
         size=receipt.size,
         root=receipt.root,
         cosignature=receipt.cosignature,
+        refusals_head=receipt.refusals_head,
     )

@@ -74,6 +74,7 @@ def recall_receipts(
         RECEIPT.c.size,
         RECEIPT.c.root,
         RECEIPT.c.cosignature,
+        RECEIPT.c.refusals_head,
     )
     for row in connection.execute(sa.select(*columns).where(*where)):
         yield HeldReceipt(*row)

@@ -15,7 +15,13 @@ from mithaq.hub.errors import FreezeListRefusedError, ReceiptRefusedError
 from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.cosignature import Cosignature, Role, cosigner_name, verify_cosignature
 from mithaq.ledger.keytypes import KeyType, verify_signature
-from mithaq.ledger.lists import FREEZE_STREAMS_MAX, LISTS_PER_RECEIPT_MAX, freeze_list_bytes
+from mithaq.ledger.lists import (
+    FREEZE_STREAMS_MAX,
+    LISTS_PER_RECEIPT_MAX,
+    freeze_list_bytes,
+    refusal_list_hash,
+    refusals_extension,
+)
 from mithaq.ledger.tree import HASH_SIZE_BYTES
 from mithaq.v1 import exchange_pb2
 
@@ -38,6 +44,7 @@ class SignedReceipt:
     cosignature: str
     cosignature_mldsa: str
     refusals: tuple[exchange_pb2.RefusalList, ...]
+    refusals_head: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,9 @@ def parse_receipt(message: exchange_pb2.Receipt, *, reader: str) -> SignedReceip
         raise ReceiptRefusedError("a receipt is too large")
     if message.refusals and message.role != OPENED:
         raise ReceiptRefusedError("only an opened receipt carries refusals")
+    if message.refusals and message.refusals_head != _hash_of(message.refusals[-1]):
+        # PROTOCOL 5.5: or whoever relays it could leave them out.
+        raise ReceiptRefusedError("a receipt names the last of the lists that come with it")
     return SignedReceipt(
         stream_id=message.stream_id,
         reader=reader,
@@ -75,7 +85,12 @@ def parse_receipt(message: exchange_pb2.Receipt, *, reader: str) -> SignedReceip
         cosignature=message.cosignature,
         cosignature_mldsa=message.cosignature_mldsa,
         refusals=tuple(message.refusals),
+        refusals_head=message.refusals_head,
     )
+
+
+def _hash_of(message: exchange_pb2.RefusalList) -> bytes:
+    return refusal_list_hash(message.SerializeToString(deterministic=True))
 
 
 def receipt_message(receipt: SignedReceipt) -> exchange_pb2.Receipt:
@@ -88,6 +103,7 @@ def receipt_message(receipt: SignedReceipt) -> exchange_pb2.Receipt:
         root=receipt.root,
         cosignature=receipt.cosignature,
         cosignature_mldsa=receipt.cosignature_mldsa,
+        refusals_head=receipt.refusals_head,
     )
 
 
@@ -108,6 +124,7 @@ def verify_receipt(receipt: SignedReceipt, *, federation: str, origin: str, memb
         # PROTOCOL 1.4: type 0x04 doesn't sign its name, so each role has its own key.
         public_key=member.receipt_key(role),
         algorithm=KeyType.ED25519_COSIGNATURE,
+        extension=refusals_extension(receipt.refusals_head),
     )
     if receipt.cosignature_mldsa:
         verify_cosignature(

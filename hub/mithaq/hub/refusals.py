@@ -6,7 +6,6 @@ refused on opening; both say sequence, reason code and the registry size judged 
 rule: a list names one stream and one signer, and nothing about a person.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,12 @@ from google.protobuf.message import DecodeError
 from mithaq.certs.keys import verify_ed25519
 from mithaq.hub.errors import ReceiptRefusedError
 from mithaq.ledger.checkpoint import Signer
-from mithaq.ledger.lists import fault_of_refusals, refusal_list_bytes
+from mithaq.ledger.lists import (
+    REFUSED_BY_HUB,
+    fault_of_refusals,
+    refusal_list_bytes,
+    refusal_list_hash,
+)
 from mithaq.v1 import exchange_pb2
 
 HUB = "hub"
@@ -31,14 +35,18 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ReaderRefusals:
-    """A reader's list, its signature verified; the exact bytes go on to the sender."""
+    """A reader's list, its signature verified; the exact bytes go on to the sender.
+
+    `by_hub` are the entries of which it says that the hub refused them.
+    """
 
     list_bytes: bytes
+    by_hub: tuple[int, ...] = ()
 
     @property
     def list_hash(self) -> bytes:
         """What keeps one list from being stored twice."""
-        return hashlib.sha256(self.list_bytes).digest()
+        return refusal_list_hash(self.list_bytes)
 
 
 def signed_refusals(
@@ -76,7 +84,8 @@ def check_reader_refusals(
     if fault := fault_of_refusals(message, size=size):
         raise ReceiptRefusedError(fault)
     verify_ed25519(public, refusal_list_bytes(message), message.signature)
-    return ReaderRefusals(message.SerializeToString(deterministic=True))
+    by_hub = tuple(each.sequence for each in message.refusals if each.reason == REFUSED_BY_HUB)
+    return ReaderRefusals(message.SerializeToString(deterministic=True), by_hub)
 
 
 def parse_lists(lists: Iterable[bytes]) -> list[exchange_pb2.RefusalList]:

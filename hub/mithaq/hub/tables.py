@@ -130,6 +130,8 @@ class HubReceipt(SQLModel, table=True):
     cosignature: str = Field(sa_column=Column(Text, nullable=False))
     # The newest one of type 0x06, which comes once a day: its own size and root.
     mldsa_receipt: bytes = Field(sa_column=octets())
+    # Of an opened: the hash of its reader's newest list of refusals, empty without one.
+    refusals_head: bytes = Field(default=b"", sa_column=octets())
     received_at: int = Field(sa_column=number())
 
 

@@ -108,10 +108,20 @@ class Cosignature:
 
 
 def cosign_ed25519(
-    checkpoint: Checkpoint, *, name: str, signer: Signer, at: datetime
+    checkpoint: Checkpoint, *, name: str, signer: Signer, at: datetime, extension: str = ""
 ) -> Cosignature:
-    """Sign a checkpoint at an instant as a type 0x04 cosigner."""
-    return _cosign(checkpoint, KeyType.ED25519_COSIGNATURE, name=name, signer=signer, at=at)
+    """Sign a checkpoint at an instant as a type 0x04 cosigner.
+
+    `extension` is signed after the checkpoint's three lines: lines that end in newlines.
+    """
+    return _cosign(
+        checkpoint,
+        KeyType.ED25519_COSIGNATURE,
+        name=name,
+        signer=signer,
+        at=at,
+        extension=extension,
+    )
 
 
 def cosign_mldsa(checkpoint: Checkpoint, *, name: str, signer: Signer, at: datetime) -> Cosignature:
@@ -126,8 +136,11 @@ def verify_cosignature(
     name: str,
     public_key: bytes,
     algorithm: KeyType,
+    extension: str = "",
 ) -> None:
     """Check that this key, under this name and type, signed this checkpoint at the stated instant.
+
+    Type 0x06 signs no extension lines (C2SP): there `extension` has to be proven otherwise.
 
     Raises:
         SignatureMissingError: the line is another key's: name, type or key id differ.
@@ -137,19 +150,28 @@ def verify_cosignature(
     wanted = (name, algorithm, key_id(name, algorithm, public_key))
     if (cosignature.name, cosignature.algorithm, cosignature.key_id) != wanted:
         raise SignatureMissingError("a cosignature is not by the key that was asked for")
-    statement = _statement(checkpoint, algorithm, name=name, at=cosignature.at)
+    statement = _statement(checkpoint, algorithm, name=name, at=cosignature.at, extension=extension)
     verify_signature(algorithm, public_key, signature=cosignature.signature, message=statement)
 
 
 def _cosign(
-    checkpoint: Checkpoint, algorithm: KeyType, *, name: str, signer: Signer, at: datetime
+    checkpoint: Checkpoint,
+    algorithm: KeyType,
+    *,
+    name: str,
+    signer: Signer,
+    at: datetime,
+    extension: str = "",
 ) -> Cosignature:
     second = from_posix(posix_seconds(at))
-    signature = signer.sign(_statement(checkpoint, algorithm, name=name, at=second))
+    statement = _statement(checkpoint, algorithm, name=name, at=second, extension=extension)
+    signature = signer.sign(statement)
     return Cosignature(name, algorithm, key_id(name, algorithm, signer.public), second, signature)
 
 
-def _statement(checkpoint: Checkpoint, algorithm: KeyType, *, name: str, at: datetime) -> bytes:
+def _statement(
+    checkpoint: Checkpoint, algorithm: KeyType, *, name: str, at: datetime, extension: str
+) -> bytes:
     if algorithm is KeyType.MLDSA44_COSIGNATURE:
         return mldsa_statement(
             cosigner=name,
@@ -158,4 +180,4 @@ def _statement(checkpoint: Checkpoint, algorithm: KeyType, *, name: str, at: dat
             root=checkpoint.root,
             at=at,
         )
-    return ed25519_statement(encode_checkpoint_text(checkpoint), at=at)
+    return ed25519_statement(encode_checkpoint_text(checkpoint) + extension, at=at)

@@ -1,12 +1,16 @@
 """Signed lists on the wire: what a refusal list's and a freeze list's signatures are over.
 
-PROTOCOL 5.2, 5.7. Hub and nodes sign and check the same bytes, so they stand here once.
+PROTOCOL 5.2, 5.5, 5.7. Hub and nodes sign and check the same bytes, so they stand here once.
+A reader's lists of refusals in a stream are a chain, whose newest link its `opened` covers.
 The one rule: a list is signed as it travels, but for its signatures.
 """
 
+import hashlib
 from typing import Final
 
 from mithaq.ledger.commitment import lp
+from mithaq.ledger.note import b64
+from mithaq.ledger.tree import HASH_SIZE_BYTES
 from mithaq.v1 import exchange_pb2
 
 REFUSALS_LABEL: Final = b"mithaq/refusals/v1"
@@ -15,6 +19,8 @@ REFUSALS_PER_LIST_MAX: Final = 256
 LISTS_PER_RECEIPT_MAX: Final = 16
 FREEZE_STREAMS_MAX: Final = 4096
 REASON_LENGTH_MAX: Final = 64
+# A reader's: the hub has refused the entry, so it was given no body to open (5.5).
+REFUSED_BY_HUB: Final = "REFUSED_BY_HUB"
 # What a database's integer holds: a size beyond it would stop whoever stores the list.
 REGISTRY_SIZE_MAX: Final = (1 << 63) - 1
 
@@ -33,6 +39,8 @@ def fault_of_refusals(message: exchange_pb2.RefusalList, *, size: int) -> str | 
         return f"a reason has 1 to {REASON_LENGTH_MAX} characters"
     if any(each.registry_size > REGISTRY_SIZE_MAX for each in message.refusals):
         return "no registry is so large"
+    if len(message.previous) not in (0, HASH_SIZE_BYTES):
+        return "a list names the one before it by its SHA-256, or none"
     return None
 
 
@@ -43,6 +51,20 @@ def refusal_list_bytes(message: exchange_pb2.RefusalList) -> bytes:
     bare.ClearField("signature")
     names = lp(message.stream_id) + lp(message.signer.encode())
     return REFUSALS_LABEL + names + bare.SerializeToString(deterministic=True)
+
+
+def refusal_list_hash(list_bytes: bytes) -> bytes:
+    """Return the SHA-256 of a list's exact bytes, by which the next one and receipts name it."""
+    return hashlib.sha256(list_bytes).digest()
+
+
+def refusals_extension(head: bytes) -> str:
+    """Return what an `opened` signs after the checkpoint's text (PROTOCOL 5.5).
+
+    `head` is the hash of the reader's newest list in the stream. Without one there is no
+    line: such an `opened` says that nothing below its size was refused.
+    """
+    return f"refusals {b64(head)}\n" if head else ""
 
 
 def freeze_list_bytes(message: exchange_pb2.FreezeList) -> bytes:

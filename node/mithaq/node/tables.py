@@ -68,6 +68,8 @@ class StreamRow(SQLModel, table=True):
     accepted_size: int = Field(default=0, sa_column=_number())
     # Received: every body below is stored, refused or left out with proof.
     opened_size: int = Field(default=0, sa_column=_number())
+    # Received: the hash of our newest list of refusals, empty without one.
+    refusals_head: bytes = Field(default=b"", sa_column=_bytes())
     closed: bool = False
 
 
@@ -186,6 +188,8 @@ class ReceiptRow(SQLModel, table=True):
     at_ms: int = Field(sa_column=_number())
     cosignature: str = Field(sa_column=_text())
     cosignature_mldsa: str = Field(sa_column=_text())
+    # Of an opened: the hash of its reader's newest list of refusals, empty without one.
+    refusals_head: bytes = Field(default=b"", sa_column=_bytes())
 
 
 class RefusalRow(SQLModel, table=True):
@@ -206,13 +210,14 @@ class RefusalRow(SQLModel, table=True):
 
 
 class RefusalListRow(SQLModel, table=True):
-    """The exact bytes of a signed RefusalList."""
+    """The exact bytes of a signed RefusalList, and their SHA-256."""
 
     __tablename__ = "node_refusal_list"  # pyright: ignore[reportAssignmentType]
 
     list_no: int | None = Field(default=None, sa_column=_serial())
     log_no: int = Field(sa_column=_number(index=True))
     signer: str = Field(sa_column=_text())
+    list_hash: bytes = Field(sa_column=_bytes(unique=True))
     message: bytes = Field(sa_column=_bytes())
 
 

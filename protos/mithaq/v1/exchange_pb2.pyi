@@ -181,11 +181,14 @@ class RefusalList(_message.Message):
     SIGNER_FIELD_NUMBER: _builtins.int
     REFUSALS_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
     stream_id: _builtins.bytes
     signer: _builtins.str
     """"hub" or a member."""
     signature: _builtins.bytes
     """Ed25519 under the signer's hub or receipt key."""
+    previous: _builtins.bytes
+    """A reader's: SHA-256 of its list before this one in this stream; empty in its first."""
     @_builtins.property
     def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refusal]: ...
     def __init__(
@@ -195,10 +198,11 @@ class RefusalList(_message.Message):
         signer: _builtins.str = ...,
         refusals: _abc.Iterable[Global___Refusal] | None = ...,
         signature: _builtins.bytes = ...,
+        previous: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["refusals", b"refusals", "signature", b"signature", "signer", b"signer", "stream_id", b"stream_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["previous", b"previous", "refusals", b"refusals", "signature", b"signature", "signer", b"signer", "stream_id", b"stream_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -218,6 +222,7 @@ class Receipt(_message.Message):
     COSIGNATURE_FIELD_NUMBER: _builtins.int
     COSIGNATURE_MLDSA_FIELD_NUMBER: _builtins.int
     REFUSALS_FIELD_NUMBER: _builtins.int
+    REFUSALS_HEAD_FIELD_NUMBER: _builtins.int
     stream_id: _builtins.bytes
     reader: _builtins.str
     role: Global___ReceiptRole.ValueType
@@ -228,9 +233,13 @@ class Receipt(_message.Message):
     """Cosignature line, Ed25519 (type 0x04)."""
     cosignature_mldsa: _builtins.str
     """Cosignature line, ML-DSA-44 (type 0x06), once a day."""
+    refusals_head: _builtins.bytes
+    """With OPENED: SHA-256 of the reader's newest list of refusals in this stream, which
+    `cosignature` covers; empty where it has refused nothing (PROTOCOL 5.5).
+    """
     @_builtins.property
     def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusalList]:
-        """With OPENED: what was refused since the last OPENED."""
+        """With OPENED, to the hub alone: what was refused since the last OPENED."""
 
     def __init__(
         self,
@@ -243,10 +252,11 @@ class Receipt(_message.Message):
         cosignature: _builtins.str = ...,
         cosignature_mldsa: _builtins.str = ...,
         refusals: _abc.Iterable[Global___RefusalList] | None = ...,
+        refusals_head: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosignature", b"cosignature", "cosignature_mldsa", b"cosignature_mldsa", "reader", b"reader", "refusals", b"refusals", "role", b"role", "root", b"root", "size", b"size", "stream_id", b"stream_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosignature", b"cosignature", "cosignature_mldsa", b"cosignature_mldsa", "reader", b"reader", "refusals", b"refusals", "refusals_head", b"refusals_head", "role", b"role", "root", b"root", "size", b"size", "stream_id", b"stream_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -455,6 +465,7 @@ class PublishResponse(_message.Message):
     REJECT_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
     BACK_PRESSURE_MS_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
     back_pressure_ms: _builtins.int
     """Send nothing new for so many milliseconds (PROTOCOL 5.3a)."""
     @_builtins.property
@@ -467,6 +478,10 @@ class PublishResponse(_message.Message):
     def reject(self) -> Global___Reject: ...
     @_builtins.property
     def drain(self) -> Global___Drain: ...
+    @_builtins.property
+    def refusals(self) -> Global___RefusalList:
+        """A reader's list, before the receipt that names it (PROTOCOL 5.5)."""
+
     def __init__(
         self,
         *,
@@ -475,12 +490,13 @@ class PublishResponse(_message.Message):
         reject: Global___Reject | None = ...,
         drain: Global___Drain | None = ...,
         back_pressure_ms: _builtins.int = ...,
+        refusals: Global___RefusalList | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "back_pressure_ms", b"back_pressure_ms", "drain", b"drain", "message", b"message", "receipt", b"receipt", "reject", b"reject"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "back_pressure_ms", b"back_pressure_ms", "drain", b"drain", "message", b"message", "receipt", b"receipt", "refusals", b"refusals", "reject", b"reject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "back_pressure_ms", b"back_pressure_ms", "drain", b"drain", "message", b"message", "receipt", b"receipt", "reject", b"reject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "back_pressure_ms", b"back_pressure_ms", "drain", b"drain", "message", b"message", "receipt", b"receipt", "refusals", b"refusals", "reject", b"reject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["acceptance", "receipt", "reject", "drain", "back_pressure_ms"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["acceptance", "receipt", "reject", "drain", "back_pressure_ms", "refusals"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -590,16 +606,22 @@ class ReadOwnResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BATCH_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def batch(self) -> Global___Batch: ...
+    @_builtins.property
+    def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusalList]:
+        """What the hub refused among these entries."""
+
     def __init__(
         self,
         *,
         batch: Global___Batch | None = ...,
+        refusals: _abc.Iterable[Global___RefusalList] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "refusals", b"refusals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

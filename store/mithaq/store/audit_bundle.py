@@ -18,6 +18,7 @@ from mithaq.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoi
 from mithaq.ledger.cosignature import Cosignature, Role, cosigner_name, verify_cosignature
 from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.keytypes import KeyType
+from mithaq.ledger.lists import refusals_extension
 from mithaq.ledger.names import HUB, stream_origin
 from mithaq.ledger.proof import verify_consistency
 from mithaq.ledger.tree import HASH_SIZE_BYTES, Frontier, leaf_hash, root_of, split_hashes
@@ -243,6 +244,7 @@ def _verify_line(
     party: str,
     keys: BundleKeys,
     federation: str,
+    extension: str = "",
 ) -> None:
     verify_cosignature(
         cosignature,
@@ -250,6 +252,7 @@ def _verify_line(
         name=cosigner_name(federation, role, party),
         public_key=keys.cosigning_key(party, role, cosignature.algorithm),
         algorithm=cosignature.algorithm,
+        extension=extension,
     )
 
 
@@ -303,6 +306,7 @@ def _verify_receipt(
                 party=receipt.reader,
                 keys=keys,
                 federation=federation,
+                extension=refusals_extension(receipt.refusals_head),
             )
 
 

@@ -35,7 +35,10 @@ class Side(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReceiptLine:
-    """A reader's receipt: over which size and root, and its cosignature lines."""
+    """A reader's receipt: over which size and root, and its cosignature lines.
+
+    `refusals_head` is the hash of its newest list of refusals, which an `opened` covers.
+    """
 
     reader: str
     role: Role
@@ -43,6 +46,7 @@ class ReceiptLine:
     root: bytes
     cosignature: str
     cosignature_mldsa: str = ""
+    refusals_head: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,7 @@ def _receipt_message(receipt: ReceiptLine, stream_id: bytes) -> exchange_pb2.Rec
         root=receipt.root,
         cosignature=receipt.cosignature,
         cosignature_mldsa=receipt.cosignature_mldsa,
+        refusals_head=receipt.refusals_head,
     )
 
 
@@ -209,4 +214,5 @@ def _receipt_of(message: exchange_pb2.Receipt) -> ReceiptLine:
         root=message.root,
         cosignature=message.cosignature,
         cosignature_mldsa=message.cosignature_mldsa,
+        refusals_head=message.refusals_head,
     )

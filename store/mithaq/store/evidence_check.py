@@ -1,7 +1,8 @@
 """Checking an evidence file as a third party does: by the registry's keys and nothing else.
 
 Each message is verified for itself, and what two signed ones say of one log at one size is
-compared. Which message is what follows from its name: `checkpoint`, `receipt`,
+compared; so are the lists of refusals that are there with those that are named (PROTOCOL
+5.5). Which message is what follows from its name: `checkpoint`, `receipt`,
 `acceptance`, `freeze_list`, `refusals`, `entries` with `frontier`, `entry` with
 `entry_proof`, each also with a word before it (`known_checkpoint`). The one rule: a message
 that does not verify is said to be so; it is never an error, for that may be the proof.
@@ -19,7 +20,13 @@ from mithaq.certs.registry import Registry
 from mithaq.ledger.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint_text
 from mithaq.ledger.cosignature import Cosignature, Role, cosigner_name, verify_cosignature
 from mithaq.ledger.errors import LedgerError
-from mithaq.ledger.lists import freeze_list_bytes, refusal_list_bytes
+from mithaq.ledger.lists import (
+    REFUSED_BY_HUB,
+    freeze_list_bytes,
+    refusal_list_bytes,
+    refusal_list_hash,
+    refusals_extension,
+)
 from mithaq.ledger.names import HUB, stream_origin
 from mithaq.ledger.note import parse_note
 from mithaq.ledger.run import Run
@@ -35,6 +42,8 @@ _ROLES: Final = {
     exchange_pb2.RECEIPT_ROLE_HELD: Role.HELD,
     exchange_pb2.RECEIPT_ROLE_OPENED: Role.OPENED,
 }
+# The alarm whose proof is what isn't there: lists that signed messages name.
+_REFUSAL_WITHHELD: Final = "refusal withheld"
 _REFUSED: Final = (LedgerError, TrustError, BundleInvalidError, EvidenceFormatError)
 
 
@@ -83,6 +92,12 @@ class _Desk:
         default_factory=dict[tuple[str, int], dict[bytes, list[str]]]
     )
     _broken: list[str] = field(default_factory=list[str])
+    # The hashes of the lists of refusals that hold, and of those that are named.
+    _lists: set[bytes] = field(default_factory=set[bytes])
+    _named: set[bytes] = field(default_factory=set[bytes])
+    # What readers say that the hub refused to them, and what it says itself.
+    _said: set[int] = field(default_factory=set[int])
+    _by_hub: set[int] = field(default_factory=set[int])
 
     def checked(self, name: str, check: "_Check") -> Statement:
         """Return the statement about one message."""
@@ -101,7 +116,21 @@ class _Desk:
             for (_, size), roots in sorted(self._roots.items())
             if len(roots) > 1
         ]
-        return forks + self._broken
+        return forks + self._broken + self._withheld()
+
+    def _withheld(self) -> list[str]:
+        """Return which refusals are named and not among what whoever kept the file was told."""
+        if self.evidence.alarm != _REFUSAL_WITHHELD:
+            return []
+        lists = [
+            f"the list of refusals {each.hex()} is named and is not here"
+            for each in sorted(self._named - self._lists)
+        ]
+        entries = [
+            f"a reader says that the hub refused entry {each}, and the hub's lists here do not"
+            for each in sorted(self._said - self._by_hub)
+        ]
+        return lists + entries
 
     # --- each kind of message -------------------------------------------------------
 
@@ -140,9 +169,12 @@ class _Desk:
             name=cosigner_name(self.registry.federation, role, message.reader),
             public_key=self.keys.cosigning_key(message.reader, role, line.algorithm),
             algorithm=line.algorithm,
+            extension=refusals_extension(message.refusals_head),
         )
         self._signed(name, head)
-        return f"{message.reader} signed {role} at size {head.size}, root {head.root.hex()}"
+        named = f", refusals {message.refusals_head.hex()}" if message.refusals_head else ""
+        self._named.update([message.refusals_head] if named else [])
+        return f"{message.reader} signed {role} at size {head.size}, root {head.root.hex()}{named}"
 
     def freeze_list(self, name: str) -> str:
         """Check a sender's freeze list."""
@@ -162,6 +194,15 @@ class _Desk:
         else:
             key = self.registry.member(message.signer).opened_ed25519
         verify_ed25519(key, refusal_list_bytes(message), message.signature)
+        self._lists.add(refusal_list_hash(message.SerializeToString(deterministic=True)))
+        if message.signer == HUB:
+            self._by_hub.update(each.sequence for each in message.refusals)
+        elif name == "refusals":
+            # The one that accuses; others are there for what they answer.
+            self._named.update([message.previous] if message.previous else [])
+            self._said.update(
+                each.sequence for each in message.refusals if each.reason == REFUSED_BY_HUB
+            )
         reasons = sorted({each.reason for each in message.refusals})
         return f"{message.signer} refused {len(message.refusals)}: {', '.join(reasons)}"
 

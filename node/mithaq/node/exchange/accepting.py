@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from mithaq.certs.errors import TrustError
 from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.errors import LedgerError
+from mithaq.ledger.lists import REFUSED_BY_HUB, refusal_list_hash
 from mithaq.ledger.names import HUB, stream_origin
 from mithaq.node.exchange.alarms import RECEIPT_CONFLICT, raise_alarm
 from mithaq.node.exchange.errors import (
@@ -24,7 +25,7 @@ from mithaq.node.exchange.errors import (
     StreamUnknownError,
 )
 from mithaq.node.exchange.home import Home, milliseconds
-from mithaq.node.exchange.inbox import ACCEPTANCE, save_receipts, save_refusals
+from mithaq.node.exchange.inbox import ACCEPTANCE, is_list_known, save_receipts, save_refusals
 from mithaq.node.exchange.judge import check_accepted, member_of
 from mithaq.node.exchange.out_stream import (
     DISCLOSURE,
@@ -37,6 +38,7 @@ from mithaq.node.exchange.out_stream import (
 )
 from mithaq.node.exchange.receipts import Receipt, verify_receipt
 from mithaq.node.exchange.refusals import check_refusals
+from mithaq.node.exchange.withheld import check_named, check_told, keep_list
 from mithaq.store import log_store
 from mithaq.store.audit import root_at
 from mithaq.v1 import exchange_pb2
@@ -53,16 +55,16 @@ class Answers:
         default_factory=list[exchange_pb2.Acceptance]
     )
     receipts: list[exchange_pb2.Receipt] = field(default_factory=list[exchange_pb2.Receipt])
+    # Readers' lists of refusals; each came before the receipts that name it.
+    lists: list[exchange_pb2.RefusalList] = field(default_factory=list[exchange_pb2.RefusalList])
 
     @property
     def refuse(self) -> bool:
         """Whether anybody refuses anything in them."""
-        return any(each.HasField("refusals") for each in self.acceptances) or any(
-            each.refusals for each in self.receipts
-        )
+        return bool(self.lists) or any(each.HasField("refusals") for each in self.acceptances)
 
     def __bool__(self) -> bool:
-        return bool(self.acceptances or self.receipts)
+        return bool(self.acceptances or self.receipts or self.lists)
 
 
 def keep_answers(
@@ -75,8 +77,11 @@ def keep_answers(
     for acceptance in answers.acceptances:
         if acceptance.HasField("refusals"):
             desk.attempt(desk.note_hub_refusals, acceptance)
+    for signed in answers.lists:
+        desk.attempt(desk.note_reader_refusals, signed)
     for receipt in answers.receipts:
         desk.attempt(desk.receive, receipt)
+    check_told(connection, home)
     return desk.faults
 
 
@@ -147,8 +152,29 @@ class _Desk:
         )
         save_refusals(self.connection, stream.log_no, [signed], at=self.at)
 
+    def note_reader_refusals(self, message: exchange_pb2.RefusalList) -> None:
+        """Keep a reader's signed list of what it did not open, unless it is kept already."""
+        stream, _ = self._stream(message.stream_id)
+        member = member_of(self.home.registry, message.signer)
+        list_hash = refusal_list_hash(message.SerializeToString(deterministic=True))
+        if not is_list_known(self.connection, stream.log_no, member.id, list_hash):
+            signed = check_refusals(
+                message,
+                stream_id=message.stream_id,
+                signer=member.id,
+                size=log_store.head(self.connection, stream.log_no).size,
+                public=member.opened_ed25519,
+            )
+            keep_list(self.connection, self.home, stream.log_no, signed, at=self.at)
+        if any(each.reason == REFUSED_BY_HUB for each in message.refusals):
+            self.home.refusals_unanswered.add(stream.log_no)
+
     def receive(self, message: exchange_pb2.Receipt) -> None:
-        """Keep a reader's receipt and its refusals; one over another root accuses somebody."""
+        """Keep a reader's receipt; one over another root accuses somebody.
+
+        So does one that names a list of refusals which has not come: it is not taken, for
+        what its reader has not opened is not known (PROTOCOL 5.5).
+        """
         stream, _ = self._stream(message.stream_id)
         member = member_of(self.home.registry, message.reader)
         receipt = verify_receipt(
@@ -162,17 +188,7 @@ class _Desk:
         except ReceiptConflictError:
             accuse_receipt(self.connection, self.home, receipt, message=message)
             raise
-        lists = [
-            check_refusals(
-                each,
-                stream_id=message.stream_id,
-                signer=member.id,
-                size=receipt.size,
-                public=member.opened_ed25519,
-            )
-            for each in message.refusals
-        ]
-        save_refusals(self.connection, stream.log_no, lists, at=self.at)
+        check_named(self.connection, self.home, receipt, message=message, log_no=stream.log_no)
         save_receipts(self.connection, [(stream.log_no, receipt)])
 
     def _stream(self, stream_id: bytes) -> tuple[OwnStream, int]:

@@ -192,6 +192,13 @@ class ReceiptConflictError(ProofRefusedError):
     alarm = "receipt conflict"
 
 
+class RefusalWithheldError(ProofRefusedError):
+    """A reader's receipt names refusals that the hub has not handed on (PROTOCOL 5.5)."""
+
+    code = "MQ-EXCH-REFUSAL-WITHHELD"
+    alarm = "refusal withheld"
+
+
 class RegistryBehindError(ExchangeError):
     """Entries were judged by a registry that this node has not replayed yet (PROTOCOL 2.4)."""
 

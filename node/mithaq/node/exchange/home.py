@@ -63,6 +63,8 @@ class Home:
     signed_daily: dict[tuple[int, Role], datetime] = field(
         default_factory=dict[tuple[int, Role], datetime]
     )
+    # Own streams of which a reader named refusals of the hub that it has not answered for (5.5).
+    refusals_unanswered: set[int] = field(default_factory=set[int])
 
     @property
     def registry(self) -> Registry:

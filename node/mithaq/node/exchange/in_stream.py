@@ -48,6 +48,8 @@ class InStream:
     role: StreamRole
     audience: tuple[str, ...]
     opened_size: int
+    # The hash of our newest list of refusals in it; empty for none.
+    refusals_head: bytes = b""
 
 
 class Awaited(NamedTuple):
@@ -82,6 +84,7 @@ def find(connection: sa.Connection, stream_id: bytes) -> InStream | None:
         StreamRole(row.role),
         tuple(row.audience.split()),
         row.opened_size,
+        row.refusals_head,
     )
 
 

@@ -186,6 +186,7 @@ _RECEIPT_COLUMNS: Final = (
     "at_ms",
     "cosignature",
     "cosignature_mldsa",
+    "refusals_head",
 )
 
 
@@ -201,6 +202,7 @@ def save_receipts(connection: sa.Connection, receipts: Sequence[tuple[int, Recei
             milliseconds(each.at),
             each.cosignature,
             each.cosignature_mldsa,
+            each.refusals_head,
         )
         for log_no, each in receipts
     ]
@@ -219,11 +221,23 @@ def _save_acceptance(connection: sa.Connection, log_no: int, size: int, line: st
     )
 
 
+def is_list_known(connection: sa.Connection, log_no: int, signer: str, list_hash: bytes) -> bool:
+    """Tell whether a signer's list of refusals of this hash is kept."""
+    found = sa.select(REFUSAL_LIST.c.list_no).where(
+        REFUSAL_LIST.c.list_hash == list_hash,
+        REFUSAL_LIST.c.log_no == log_no,
+        REFUSAL_LIST.c.signer == signer,
+    )
+    return connection.execute(found).first() is not None
+
+
 def save_refusals(
     connection: sa.Connection, log_no: int, lists: Sequence[RefusalList], *, at: datetime
 ) -> None:
     """Keep signed lists of refusals; what was kept before stays as it was."""
     for signed in lists:
+        if is_list_known(connection, log_no, signed.signer, signed.list_hash):
+            continue
         known = set(
             connection.scalars(
                 sa.select(REFUSAL.c.sequence).where(
@@ -234,11 +248,14 @@ def save_refusals(
             )
         )
         fresh = [each for each in signed.refusals if each.sequence not in known]
-        if not fresh:
-            continue
         list_no = connection.execute(
             sa.insert(REFUSAL_LIST).returning(REFUSAL_LIST.c.list_no),
-            {"log_no": log_no, "signer": signed.signer, "message": signed.list_bytes},
+            {
+                "log_no": log_no,
+                "signer": signed.signer,
+                "list_hash": signed.list_hash,
+                "message": signed.list_bytes,
+            },
         ).scalar_one()
         bulk_insert(
             connection,

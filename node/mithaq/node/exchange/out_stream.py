@@ -198,6 +198,7 @@ def stream_row(log_no: int, state: StreamState, *, own: bool) -> dict[str, objec
         "predecessor": opening.predecessor,
         "accepted_size": 0,
         "opened_size": 0,
+        "refusals_head": b"",
         "closed": False,
     }
 

@@ -24,6 +24,7 @@ from mithaq.node.exchange.out_stream import STREAM, stream_row
 from mithaq.store import log_store
 from mithaq.store.audit import root_at
 from mithaq.store.audit_entry import AuditEntry, Operation
+from mithaq.store.tables import LOG
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 
 READ_COUNT_MAX: Final = 256
@@ -52,6 +53,43 @@ class OwnHeads:
             await self._compare(stub, head)
         self.compared = True
         return list(answer.heads)
+
+    async def lost_refusals(
+        self,
+        stub: "exchange_pb2_grpc.PublishServiceAsyncStub",
+        heads: Sequence[exchange_pb2.OwnHead],
+    ) -> dict[bytes, list[exchange_pb2.RefusalList]]:
+        """Return, by stream, what the hub refused where we have no answer yet (PROTOCOL 5.5).
+
+        An answer that was lost on its way had its refusals with it; they are asked for
+        again, or a reader that names one would accuse the hub of keeping it from us.
+        """
+        sizes = {head.stream_id: head.size for head in heads}
+        return {
+            stream_id: await self._refusals(
+                stub, stream_id, accepted_size, min(size, sizes[stream_id])
+            )
+            for stream_id, accepted_size, size in await self.home.database.read(_unanswered)
+            if accepted_size < sizes.get(stream_id, 0)
+        }
+
+    async def _refusals(
+        self, stub: "exchange_pb2_grpc.PublishServiceAsyncStub", stream_id: bytes, at: int, end: int
+    ) -> list[exchange_pb2.RefusalList]:
+        lists: list[exchange_pb2.RefusalList] = []
+        while at < end:
+            request = exchange_pb2.ReadOwnRequest(
+                stream_id=stream_id,
+                first_sequence=at,
+                count=min(READ_COUNT_MAX, end - at),
+            )
+            answer = await stub.ReadOwn(request, timeout=HEADS_DEADLINE_S)
+            came = sum(len(each.own) // each.own_size for each in answer.batch.runs if each.own)
+            if not came:
+                break
+            lists += answer.refusals
+            at += came
+        return lists
 
     async def _compare(
         self, stub: "exchange_pb2_grpc.PublishServiceAsyncStub", head: exchange_pb2.OwnHead
@@ -137,9 +175,7 @@ class OwnHeads:
             checkpoint=note,
         )
         connection.execute(
-            sa.update(STREAM)
-            .where(STREAM.c.log_no == log)
-            .values(accepted_size=state.size, closed=state.closed)
+            sa.update(STREAM).where(STREAM.c.log_no == log).values(closed=state.closed)
         )
         entry = AuditEntry(
             self.home.clock(),
@@ -182,6 +218,16 @@ def is_known_to_hub(connection: sa.Connection) -> bool:
         .limit(1)
     )
     return found.first() is not None
+
+
+def _unanswered(connection: sa.Connection) -> list[tuple[bytes, int, int]]:
+    """Return the own streams that the hub hasn't accepted all of, from where and how far."""
+    rows = connection.execute(
+        sa.select(STREAM.c.stream_id, STREAM.c.accepted_size, LOG.c.size)
+        .join(LOG, LOG.c.log_no == STREAM.c.log_no)
+        .where(STREAM.c.own.is_(True), STREAM.c.accepted_size < LOG.c.size)
+    )
+    return [(row.stream_id, row.accepted_size, row.size) for row in rows]
 
 
 def _size(connection: sa.Connection, origin: str) -> int:

@@ -188,6 +188,7 @@ class Publisher:
         takers: dict[str, Callable[[exchange_pb2.PublishResponse], None]] = {
             "acceptance": self._take_acceptance,
             "receipt": self._take_receipt,
+            "refusals": self._take_refusals,
             "reject": self._take_reject,
             "back_pressure_ms": self._take_back_pressure,
         }
@@ -211,6 +212,10 @@ class Publisher:
 
     def _take_receipt(self, response: exchange_pb2.PublishResponse) -> None:
         self._answers.receipts.append(response.receipt)
+        self._answered.set()
+
+    def _take_refusals(self, response: exchange_pb2.PublishResponse) -> None:
+        self._answers.lists.append(response.refusals)
         self._answered.set()
 
     def _take_reject(self, response: exchange_pb2.PublishResponse) -> None:

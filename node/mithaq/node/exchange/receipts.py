@@ -22,6 +22,7 @@ from mithaq.ledger.cosignature import (
 )
 from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.keytypes import KeyType
+from mithaq.ledger.lists import refusals_extension
 from mithaq.node.exchange.errors import ProofRefusedError
 from mithaq.v1 import exchange_pb2
 
@@ -57,6 +58,8 @@ class Receipt(NamedTuple):
     at: datetime
     cosignature: str
     cosignature_mldsa: str
+    # Of an opened: the hash of its reader's newest list of refusals; empty for none (5.5).
+    refusals_head: bytes = b""
 
 
 def sign_receipt(
@@ -68,11 +71,21 @@ def sign_receipt(
     keys: ReceiptSigners,
     at: datetime,
     with_mldsa: bool,
+    refusals_head: bytes = b"",
 ) -> Receipt:
-    """Return our receipt over a checkpoint; `name` is (federation, member)."""
+    """Return our receipt over a checkpoint; `name` is (federation, member).
+
+    `refusals_head` is the hash of our newest list of refusals in the stream, for an `opened`.
+    """
     federation, member = name
     cosigner = cosigner_name(federation, role, member)
-    classic = cosign_ed25519(checkpoint, name=cosigner, signer=keys.of(role), at=at)
+    classic = cosign_ed25519(
+        checkpoint,
+        name=cosigner,
+        signer=keys.of(role),
+        at=at,
+        extension=refusals_extension(refusals_head),
+    )
     quantum_safe = (
         cosign_mldsa(checkpoint, name=cosigner, signer=keys.mldsa, at=at).line()
         if with_mldsa
@@ -87,6 +100,7 @@ def sign_receipt(
         classic.at,
         classic.line(),
         quantum_safe,
+        refusals_head,
     )
 
 
@@ -100,6 +114,7 @@ def to_message(receipt: Receipt) -> exchange_pb2.Receipt:
         root=receipt.root,
         cosignature=receipt.cosignature,
         cosignature_mldsa=receipt.cosignature_mldsa,
+        refusals_head=receipt.refusals_head,
     )
 
 
@@ -128,6 +143,7 @@ def verify_receipt(
             name=name,
             public_key=member.receipt_key(role),
             algorithm=KeyType.ED25519_COSIGNATURE,
+            extension=refusals_extension(message.refusals_head),
         )
         if message.cosignature_mldsa:
             verify_cosignature(
@@ -148,4 +164,5 @@ def verify_receipt(
         classic.at,
         message.cosignature,
         message.cosignature_mldsa,
+        message.refusals_head,
     )

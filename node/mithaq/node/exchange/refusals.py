@@ -13,7 +13,9 @@ from mithaq.ledger.lists import (
     REFUSALS_PER_LIST_MAX,
     fault_of_refusals,
     refusal_list_bytes,
+    refusal_list_hash,
 )
+from mithaq.ledger.names import HUB
 from mithaq.node.exchange.errors import ProofRefusedError
 from mithaq.v1 import exchange_pb2
 
@@ -35,12 +37,27 @@ class RefusalList(NamedTuple):
     signer: str
     refusals: tuple[Refusal, ...]
     list_bytes: bytes
+    # A reader's: the hash of the list before it in the stream, empty for its first.
+    previous: bytes = b""
+
+    @property
+    def list_hash(self) -> bytes:
+        """What the next list and a receipt name it by."""
+        return refusal_list_hash(self.list_bytes)
 
 
 def sign_refusals(
-    refusals: Sequence[Refusal], *, stream_id: bytes, signer: str, key: Signer
+    refusals: Sequence[Refusal],
+    *,
+    stream_id: bytes,
+    signer: str,
+    key: Signer,
+    previous: bytes = b"",
 ) -> list[exchange_pb2.RefusalList]:
-    """Return signed lists of at most 256 refusals each, in order of sequence."""
+    """Return signed lists of at most 256 refusals each, in order of sequence.
+
+    Each names the one before it; the first one `previous`, a reader's list before these.
+    """
     ordered = sorted(refusals)
     lists: list[exchange_pb2.RefusalList] = []
     for at in range(0, len(ordered), REFUSALS_PER_LIST_MAX):
@@ -53,9 +70,12 @@ def sign_refusals(
                 )
                 for each in ordered[at : at + REFUSALS_PER_LIST_MAX]
             ],
+            previous=previous,
         )
         message.signature = key.sign(refusal_list_bytes(message))
         lists.append(message)
+        if signer != HUB:
+            previous = refusal_list_hash(message.SerializeToString(deterministic=True))
     return lists
 
 
@@ -77,4 +97,5 @@ def check_refusals(
     refusals = tuple(
         Refusal(each.sequence, each.reason, each.registry_size) for each in message.refusals
     )
-    return RefusalList(signer, refusals, message.SerializeToString(deterministic=True))
+    list_bytes = message.SerializeToString(deterministic=True)
+    return RefusalList(signer, refusals, list_bytes, message.previous)

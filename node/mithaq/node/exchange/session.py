@@ -6,7 +6,7 @@ node works without one; outbox and searches don't wait for the hub.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
@@ -152,7 +152,8 @@ class Session:
             # PROTOCOL 2.3, 1.5: the registry before anything else, own heads before signing.
             await _first(following, self.follow.current.wait())
             heads = await self.heads.compare(publish)
-            await self.publisher.keep(_answers(heads))
+            refusals = await self.heads.lost_refusals(publish, heads)
+            await self.publisher.keep(_answers(heads, refusals))
             if not self.outbox.may_sign.is_set():
                 self.outbox.may_sign.set()
                 await self.follow.settle()
@@ -278,16 +279,27 @@ class Session:
         return next_chunk(connection) or next_retold(connection, self.home)
 
 
-def _answers(heads: Sequence[exchange_pb2.OwnHead]) -> Answers:
-    """Return the acceptances that the hub's heads carry: the last ones may have been lost."""
+def _answers(
+    heads: Sequence[exchange_pb2.OwnHead],
+    refusals: Mapping[bytes, Sequence[exchange_pb2.RefusalList]],
+) -> Answers:
+    """Return the acceptances that the hub's heads carry: the last ones may have been lost.
+
+    `refusals` are the lists, by stream, that were lost with them.
+    """
     answers = Answers()
     for head in heads:
         if head.acceptance:
-            answers.acceptances.append(
+            lists = refusals.get(head.stream_id) or (None,)
+            answers.acceptances += [
                 exchange_pb2.Acceptance(
-                    stream_id=head.stream_id, size=head.size, cosignature=head.acceptance
+                    stream_id=head.stream_id,
+                    size=head.size,
+                    cosignature=head.acceptance,
+                    refusals=each,
                 )
-            )
+                for each in lists
+            ]
     return answers
 
 

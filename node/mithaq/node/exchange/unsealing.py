@@ -17,6 +17,7 @@ from mithaq.certs.errors import TrustError
 from mithaq.certs.keys import ReceptionKey
 from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.errors import LedgerError
+from mithaq.ledger.lists import REFUSED_BY_HUB, refusal_list_hash
 from mithaq.ledger.names import stream_origin
 from mithaq.node.exchange import in_stream
 from mithaq.node.exchange.accusing import accuse_bodies, accuse_sender
@@ -33,6 +34,7 @@ from mithaq.node.exchange.home import Home, milliseconds
 from mithaq.node.exchange.in_stream import InStream
 from mithaq.node.exchange.inbox import is_mldsa_due, save_receipts, save_refusals
 from mithaq.node.exchange.keeping import Keeper
+from mithaq.node.exchange.omissions import REFUSED as OMITTED_AS_REFUSED
 from mithaq.node.exchange.opening import Opener, Refused
 from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.exchange.receipts import OPENED, Receipt, sign_receipt, to_message
@@ -114,6 +116,7 @@ def _open(
         raise StreamUnknownError("bodies of a stream whose headers never came")
     size = max(arrived.through_size, stream.opened_size)
     lists: list[exchange_pb2.RefusalList] = []
+    refusals_head = stream.refusals_head
     if arrived.through_size > stream.opened_size:
         held_size = log_store.head(connection, stream.log_no).size
         delivered = check_delivery(connection, home, stream, arrived, held_size=held_size, at=at)
@@ -122,15 +125,34 @@ def _open(
         results = Opener(connection, home, stream, reception, at).open_all(delivered.entries)
         keeper = Keeper(connection, home, stream, at)
         keeper.keep_all(results)
-        lists = _answer_for(connection, home, stream, keeper.refused, size=size, at=at)
+        denied = _refused_by_hub(arrived, delivered, home)
+        lists = _answer_for(connection, home, stream, keeper.refused, denied, size=size, at=at)
+        if lists:
+            refusals_head = refusal_list_hash(lists[-1].SerializeToString(deterministic=True))
         if delivered.entries:
             home.audit.append(connection, [keeper.audit_entry()])
         connection.execute(
-            sa.update(STREAM).where(STREAM.c.log_no == stream.log_no).values(opened_size=size)
+            sa.update(STREAM)
+            .where(STREAM.c.log_no == stream.log_no)
+            .values(opened_size=size, refusals_head=refusals_head)
         )
-    receipt = _sign_opened(connection, home, stream, size, at=at)
+    receipt = _sign_opened(connection, home, stream, size, refusals_head=refusals_head, at=at)
     save_receipts(connection, [(stream.log_no, receipt)])
     return OpenedReceipt(receipt, tuple(lists))
+
+
+def _refused_by_hub(arrived: ArrivedBodies, delivered: Delivered, home: Home) -> list[Refusal]:
+    """Return what the hub refused to give us, for the sender to hold against what it was told.
+
+    PROTOCOL 5.5. The hub's own list, which it showed us, stays here as the proof.
+    """
+    if not arrived.omissions:
+        return []
+    return [
+        Refusal(each.entry.sequence, REFUSED_BY_HUB, home.registry.size)
+        for each in delivered.entries
+        if each.body is None and arrived.omissions[each.entry.sequence].reason == OMITTED_AS_REFUSED
+    ]
 
 
 def _check_own_key(home: Home, reception: Mapping[bytes, ReceptionKey]) -> None:
@@ -175,7 +197,13 @@ def _note_set_back(
 
 
 def _sign_opened(
-    connection: sa.Connection, home: Home, stream: InStream, size: int, *, at: datetime
+    connection: sa.Connection,
+    home: Home,
+    stream: InStream,
+    size: int,
+    *,
+    refusals_head: bytes,
+    at: datetime,
 ) -> Receipt:
     """Return our `opened` for a size of a stream that is opened so far."""
     origin = stream_origin(home.federation, stream.stream_id)
@@ -190,6 +218,7 @@ def _sign_opened(
         keys=home.receipts,
         at=at,
         with_mldsa=is_mldsa_due(connection, home, stream.log_no, OPENED, at=at),
+        refusals_head=refusals_head,
     )
 
 
@@ -198,16 +227,21 @@ def _answer_for(
     home: Home,
     stream: InStream,
     refused: Sequence[Refused],
+    denied: Sequence[Refusal],
     *,
     size: int,
     at: datetime,
 ) -> list[exchange_pb2.RefusalList]:
-    """Sign what was refused, keep it, and raise the alarms that accuse the sender."""
-    if not refused:
+    """Sign what was refused, here or by the hub; keep it; raise the alarms about the sender."""
+    if not refused and not denied:
         return []
-    refusals = [Refusal(each.entry.sequence, each.reason, home.registry.size) for each in refused]
+    own = [Refusal(each.entry.sequence, each.reason, home.registry.size) for each in refused]
     lists = sign_refusals(
-        refusals, stream_id=stream.stream_id, signer=home.member, key=home.receipts.opened
+        [*own, *denied],
+        stream_id=stream.stream_id,
+        signer=home.member,
+        key=home.receipts.opened,
+        previous=stream.refusals_head,
     )
     checked = [
         check_refusals(
@@ -219,6 +253,11 @@ def _answer_for(
         )
         for each in lists
     ]
-    save_refusals(connection, stream.log_no, checked, at=at)
+    # What the hub refused has its row by the hub's own list.
+    rows = [
+        each._replace(refusals=tuple(one for one in each.refusals if one.reason != REFUSED_BY_HUB))
+        for each in checked
+    ]
+    save_refusals(connection, stream.log_no, rows, at=at)
     accuse_sender(connection, home, stream, refused, signed=lists)
     return lists

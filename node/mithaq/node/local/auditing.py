@@ -151,4 +151,5 @@ def _newest_receipts(connection: sa.Connection, log_no: int) -> Iterator[Receipt
             root=row.root,
             cosignature=row.cosignature,
             cosignature_mldsa=row.cosignature_mldsa,
+            refusals_head=row.refusals_head,
         )

@@ -168,6 +168,7 @@ def _create_answers() -> None:
         sa.Column("root", sa.LargeBinary(), nullable=False),
         sa.Column("cosignature", sa.Text(), nullable=False),
         sa.Column("mldsa_receipt", sa.LargeBinary(), nullable=False),
+        sa.Column("refusals_head", sa.LargeBinary(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("log_no", "reader", "role"),
     )

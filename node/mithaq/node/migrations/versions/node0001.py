@@ -81,6 +81,7 @@ def _create_streams() -> None:
         octets("predecessor", nullable=True),
         number("accepted_size"),
         number("opened_size"),
+        octets("refusals_head"),
         flag("closed"),
     )
     op.create_index("ix_node_stream_agreement_id", "node_stream", ["agreement_id"])
@@ -215,6 +216,7 @@ def _create_proofs() -> None:
         number("at_ms"),
         text("cosignature"),
         text("cosignature_mldsa"),
+        octets("refusals_head"),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -234,6 +236,7 @@ def _create_proofs() -> None:
         serial("list_no"),
         number("log_no"),
         text("signer"),
+        octets("list_hash", unique=True),
         octets("message"),
     )
     op.create_index("ix_node_refusal_list_log_no", "node_refusal_list", ["log_no"])
