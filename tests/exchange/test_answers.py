@@ -112,6 +112,19 @@ def test_an_acceptance_frees_the_signed_sizes_below_it(cairo: Desk) -> None:
     assert cairo.number(accepted) == first.segment.state.size
 
 
+def test_a_body_that_was_taken_back_goes_when_the_withdrawal_is_accepted(cairo: Desk) -> None:
+    record = cairo.alert()
+    cairo.take_batches()
+    cairo.done(IssueItem(record, None, None, OFFICER))
+    cairo.done(WithdrawItem(record.alert_id, WithdrawReason.WITHDRAWN, OFFICER))
+    put, withdrawal = cairo.take_batches()
+    bodies = "SELECT sequence FROM node_out_body"
+    accept(cairo, put)
+    assert cairo.rows(bodies) == [(1,), (2,)], "it has to be sent once"
+    accept(cairo, withdrawal)
+    assert cairo.rows(bodies) == [(1,)], "the EPOCH is no record"
+
+
 def test_an_acceptance_by_anybody_else_is_no_acceptance(
     cairo: Desk, federation: Federation
 ) -> None:

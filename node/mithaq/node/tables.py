@@ -225,7 +225,7 @@ class WithdrawalRow(SQLModel, table=True):
     """A WITHDRAW of a stream, by the first PUT that it takes back."""
 
     __tablename__ = "node_withdrawal"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (_CLUSTERED,)
+    __table_args__ = (Index("node_withdrawal_sequence", "log_no", "sequence"), _CLUSTERED)
 
     log_no: int = Field(sa_column=_number(key=True))
     target: int = Field(sa_column=_number(key=True))

@@ -5,10 +5,10 @@ at that size, and kept. The one rule: an answer over another root than ours is n
 as proof; it is evidence against whoever signed it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -33,17 +33,46 @@ from mithaq.node.exchange.out_stream import (
     OWN_CHECKPOINT,
     STREAM,
     WITHDRAWAL,
-    OwnStream,
-    own_stream,
 )
 from mithaq.node.exchange.receipts import Receipt, verify_receipt
 from mithaq.node.exchange.refusals import check_refusals
+from mithaq.node.exchange.rows import insert_tuples
 from mithaq.node.exchange.withheld import check_named, check_told, keep_list
 from mithaq.store import log_store
 from mithaq.store.audit import root_at
+from mithaq.store.tables import LOG
 from mithaq.v1 import exchange_pb2
 
 M = TypeVar("M")
+# Built once: SQLAlchemy finds a statement's compiled form faster by the same object.
+_OWN_HEADS: Final = (
+    sa.select(STREAM.c.log_no, STREAM.c.stream_id, LOG.c.size, STREAM.c.accepted_size)
+    .join(LOG, LOG.c.log_no == STREAM.c.log_no)
+    .where(STREAM.c.stream_id.in_(sa.bindparam("named", expanding=True)), STREAM.c.own.is_(True))
+)
+_ADVANCE: Final = (
+    sa.update(STREAM)
+    .where(STREAM.c.log_no == sa.bindparam("log"))
+    .values(accepted_size=sa.bindparam("through"))
+)
+_FORGET_SIGNED: Final = sa.delete(OWN_CHECKPOINT).where(
+    OWN_CHECKPOINT.c.log_no == sa.bindparam("log"),
+    OWN_CHECKPOINT.c.size <= sa.bindparam("through"),
+)
+_JUST_WITHDRAWN: Final = (
+    sa.select(DISCLOSURE.c.sequence)
+    .join(WITHDRAWAL, WITHDRAWAL.c.target == DISCLOSURE.c.first_sequence)
+    .where(
+        DISCLOSURE.c.log_no == sa.bindparam("log"),
+        WITHDRAWAL.c.log_no == sa.bindparam("log"),
+        # Those below were forgotten when they were accepted.
+        WITHDRAWAL.c.sequence >= sa.bindparam("before"),
+        WITHDRAWAL.c.sequence < sa.bindparam("through"),
+    )
+)
+_FORGET_WITHDRAWN: Final = sa.delete(OUT_BODY).where(
+    OUT_BODY.c.log_no == sa.bindparam("log"), OUT_BODY.c.sequence.in_(_JUST_WITHDRAWN)
+)
 _REFUSED = (LedgerError, ExchangeError, TrustError)
 
 
@@ -59,6 +88,15 @@ class Answers:
     lists: list[exchange_pb2.RefusalList] = field(default_factory=list[exchange_pb2.RefusalList])
 
     @property
+    def stream_ids(self) -> set[bytes]:
+        """The streams that anything is said about."""
+        return {
+            *(each.stream_id for each in self.acceptances),
+            *(each.stream_id for each in self.receipts),
+            *(each.stream_id for each in self.lists),
+        }
+
+    @property
     def refuse(self) -> bool:
         """Whether anybody refuses anything in them."""
         return bool(self.lists) or any(each.HasField("refusals") for each in self.acceptances)
@@ -71,16 +109,19 @@ def keep_answers(
     connection: sa.Connection, home: Home, answers: Answers, *, at: datetime
 ) -> list[Exception]:
     """Verify and keep answers; return what was wrong with those that were not kept."""
-    desk = _Desk(connection, home, at)
+    desk = _Desk(connection, home, _own_heads(connection, answers.stream_ids), at)
     for acceptance in _newest(answers.acceptances):
         desk.attempt(desk.accept, acceptance)
+    desk.write_accepted()
     for acceptance in answers.acceptances:
         if acceptance.HasField("refusals"):
             desk.attempt(desk.note_hub_refusals, acceptance)
     for signed in answers.lists:
         desk.attempt(desk.note_reader_refusals, signed)
-    for receipt in answers.receipts:
+    # Newest first, so that what an older one of the same reader says is known when it comes.
+    for receipt in sorted(answers.receipts, key=lambda each: -each.size):
         desk.attempt(desk.receive, receipt)
+    desk.write_receipts()
     check_told(connection, home)
     return desk.faults
 
@@ -97,14 +138,54 @@ def _newest(
     return newest.values()
 
 
+class _OwnHead(NamedTuple):
+    """An own stream that answers are about: how far it is here, and at the hub."""
+
+    log_no: int
+    stream_id: bytes
+    size: int
+    accepted_size: int
+
+
+def _own_heads(connection: sa.Connection, stream_ids: Iterable[bytes]) -> dict[bytes, _OwnHead]:
+    rows = connection.execute(_OWN_HEADS, {"named": list(stream_ids)})
+    return {row.stream_id: _OwnHead(*row) for row in rows}
+
+
+class _Accepted(NamedTuple):
+    """A cosignature of the hub over an own stream, verified."""
+
+    own: _OwnHead
+    size: int
+    at: datetime
+    line: str
+
+
+class _Signed(NamedTuple):
+    """What a reader's receipt covers: a size, and its list of refusals that it names."""
+
+    size: int
+    refusals_head: bytes
+
+
+_NOTHING: Final = _Signed(0, b"")
+
+
 @dataclass(slots=True)
 class _Desk:
-    """Takes the answers of one transaction, one after the other."""
+    """Takes the answers of one transaction, one after the other, and writes them together."""
 
     connection: sa.Connection
     home: Home
+    own_heads: Mapping[bytes, _OwnHead]
     at: datetime
     faults: list[Exception] = field(default_factory=list[Exception])
+    _accepted: list[_Accepted] = field(default_factory=list[_Accepted])
+    _receipts: list[tuple[int, Receipt]] = field(default_factory=list[tuple[int, Receipt]])
+    # The newest that a reader has signed, by stream, reader and role on the wire.
+    _signed: dict[tuple[bytes, str, int], _Signed] = field(
+        default_factory=dict[tuple[bytes, str, int], _Signed]
+    )
 
     def attempt(self, take: Callable[[M], None], message: M) -> None:
         """Take one answer; what is wrong with it is noted and harms no other."""
@@ -114,35 +195,16 @@ class _Desk:
             self.faults.append(fault)
 
     def accept(self, message: exchange_pb2.Acceptance) -> None:
-        """Keep the hub's cosignature, and forget what it makes needless to keep."""
-        stream, accepted_size = self._stream(message.stream_id)
-        if message.size <= accepted_size:
-            return
-        checkpoint = self._checkpoint(stream, message.size)
-        cosignature = check_accepted(checkpoint, message.cosignature, registry=self.home.registry)
-        log_no = stream.log_no
-        self.connection.execute(
-            sa.insert(ACCEPTANCE),
-            {
-                "log_no": log_no,
-                "size": message.size,
-                "at_ms": milliseconds(cosignature.at),
-                "cosignature": message.cosignature,
-            },
-        )
-        self.connection.execute(
-            sa.update(STREAM).where(STREAM.c.log_no == log_no).values(accepted_size=message.size)
-        )
-        self.connection.execute(
-            sa.delete(OWN_CHECKPOINT).where(
-                OWN_CHECKPOINT.c.log_no == log_no, OWN_CHECKPOINT.c.size <= message.size
-            )
-        )
-        self._drop_withdrawn(log_no, message.size)
+        """Take the hub's cosignature of a size that it had not accepted before."""
+        own = self._own(message.stream_id)
+        if message.size > own.accepted_size:
+            checkpoint = self._checkpoint(own, message.size)
+            signed = check_accepted(checkpoint, message.cosignature, registry=self.home.registry)
+            self._accepted.append(_Accepted(own, message.size, signed.at, message.cosignature))
 
     def note_hub_refusals(self, message: exchange_pb2.Acceptance) -> None:
         """Keep the hub's signed list of what it would not pass on."""
-        stream, _ = self._stream(message.stream_id)
+        own = self._own(message.stream_id)
         signed = check_refusals(
             message.refusals,
             stream_id=message.stream_id,
@@ -150,82 +212,99 @@ class _Desk:
             size=message.size,
             public=self.home.registry.hub.cosign_ed25519,
         )
-        save_refusals(self.connection, stream.log_no, [signed], at=self.at)
+        save_refusals(self.connection, own.log_no, [signed], at=self.at)
 
     def note_reader_refusals(self, message: exchange_pb2.RefusalList) -> None:
         """Keep a reader's signed list of what it did not open, unless it is kept already."""
-        stream, _ = self._stream(message.stream_id)
+        own = self._own(message.stream_id)
         member = member_of(self.home.registry, message.signer)
         list_hash = refusal_list_hash(message.SerializeToString(deterministic=True))
-        if not is_list_known(self.connection, stream.log_no, member.id, list_hash):
+        if not is_list_known(self.connection, own.log_no, member.id, list_hash):
             signed = check_refusals(
                 message,
                 stream_id=message.stream_id,
                 signer=member.id,
-                size=log_store.head(self.connection, stream.log_no).size,
+                size=own.size,
                 public=member.opened_ed25519,
             )
-            keep_list(self.connection, self.home, stream.log_no, signed, at=self.at)
+            keep_list(self.connection, self.home, own.log_no, signed, at=self.at)
         if any(each.reason == REFUSED_BY_HUB for each in message.refusals):
-            self.home.refusals_unanswered.add(stream.log_no)
+            self.home.refusals_unanswered.add(own.log_no)
 
     def receive(self, message: exchange_pb2.Receipt) -> None:
-        """Keep a reader's receipt; one over another root accuses somebody.
+        """Take a reader's receipt; one over another root accuses somebody.
 
         So does one that names a list of refusals which has not come: it is not taken, for
         what its reader has not opened is not known (PROTOCOL 5.5).
         """
-        stream, _ = self._stream(message.stream_id)
+        own = self._own(message.stream_id)
+        if self._is_covered(own, message):
+            return
         member = member_of(self.home.registry, message.reader)
+        origin = stream_origin(self.home.federation, message.stream_id)
         receipt = verify_receipt(
-            message,
-            federation=self.home.federation,
-            origin=stream_origin(self.home.federation, message.stream_id),
-            member=member,
+            message, federation=self.home.federation, origin=origin, member=member
         )
-        try:
-            self._check_root(stream, receipt)
-        except ReceiptConflictError:
+        if receipt.root != self._checkpoint(own, receipt.size).root:
             accuse_receipt(self.connection, self.home, receipt, message=message)
-            raise
-        check_named(self.connection, self.home, receipt, message=message, log_no=stream.log_no)
-        save_receipts(self.connection, [(stream.log_no, receipt)])
-
-    def _stream(self, stream_id: bytes) -> tuple[OwnStream, int]:
-        row = self.connection.execute(
-            sa.select(STREAM).where(STREAM.c.stream_id == stream_id, STREAM.c.own.is_(True))
-        ).one_or_none()
-        if row is None:
-            raise StreamUnknownError("an answer names a stream that is not ours")
-        return own_stream(row), row.accepted_size
-
-    def _checkpoint(self, stream: OwnStream, size: int) -> Checkpoint:
-        held = log_store.head(self.connection, stream.log_no).size
-        if size > held:
-            raise ProofRefusedError(f"size {size} was accepted, the stream has {held}")
-        origin = stream_origin(self.home.federation, stream.stream_id)
-        return Checkpoint(origin, size, root_at(self.connection, stream.log_no, size))
-
-    def _check_root(self, stream: OwnStream, receipt: Receipt) -> None:
-        if receipt.root != self._checkpoint(stream, receipt.size).root:
             raise ReceiptConflictError(f"{receipt.reader} signed another root")
+        check_named(self.connection, self.home, receipt, message=message, log_no=own.log_no)
+        self._receipts.append((own.log_no, receipt))
+        signed = _Signed(receipt.size, message.refusals_head)
+        self._signed.setdefault((own.stream_id, member.id, message.role), signed)
 
-    def _drop_withdrawn(self, log_no: int, size: int) -> None:
-        """Forget bodies that were taken back: they had to be sent once (PROTOCOL 5.9)."""
-        places = (
-            sa.select(DISCLOSURE.c.sequence)
-            .join(
-                WITHDRAWAL,
-                sa.and_(
-                    WITHDRAWAL.c.log_no == DISCLOSURE.c.log_no,
-                    WITHDRAWAL.c.target == DISCLOSURE.c.first_sequence,
-                ),
-            )
-            .where(DISCLOSURE.c.log_no == log_no, WITHDRAWAL.c.sequence < size)
+    def write_receipts(self) -> None:
+        """Keep the receipts that were taken, in one statement."""
+        save_receipts(self.connection, self._receipts)
+
+    def _own(self, stream_id: bytes) -> _OwnHead:
+        own = self.own_heads.get(stream_id)
+        if own is None:
+            raise StreamUnknownError("an answer names a stream that is not ours")
+        return own
+
+    def _checkpoint(self, own: _OwnHead, size: int) -> Checkpoint:
+        if size > own.size:
+            raise ProofRefusedError(f"size {size} was accepted, the stream has {own.size}")
+        root = self.home.signed_roots.at(self.connection, own.log_no, size=size)
+        return Checkpoint(stream_origin(self.home.federation, own.stream_id), size, root)
+
+    def _is_covered(self, own: _OwnHead, message: exchange_pb2.Receipt) -> bool:
+        """Tell whether a newer receipt that has just verified says all that this one says.
+
+        Receipts are cumulative (PROTOCOL 5.5). One over another root is never passed over,
+        nor one that names another list of refusals or has the daily signature of type 0x06.
+        """
+        signed = self._signed.get((own.stream_id, message.reader, message.role), _NOTHING)
+        return (
+            message.size <= signed.size
+            and message.refusals_head in {b"", signed.refusals_head}
+            and not message.cosignature_mldsa
+            and message.root == self._checkpoint(own, message.size).root
         )
-        self.connection.execute(
-            sa.delete(OUT_BODY).where(OUT_BODY.c.log_no == log_no, OUT_BODY.c.sequence.in_(places))
+
+    def write_accepted(self) -> None:
+        """Keep cosignatures, and forget what they make needless to keep."""
+        if not self._accepted:
+            return
+        connection = self.connection
+        insert_tuples(
+            connection,
+            ACCEPTANCE,
+            ("log_no", "size", "at_ms", "cosignature"),
+            [
+                (each.own.log_no, each.size, milliseconds(each.at), each.line)
+                for each in self._accepted
+            ],
         )
+        spans = [
+            {"log": each.own.log_no, "before": each.own.accepted_size, "through": each.size}
+            for each in self._accepted
+        ]
+        connection.execute(_ADVANCE, spans)
+        connection.execute(_FORGET_SIGNED, spans)
+        # Bodies that were taken back had to be sent once (PROTOCOL 5.9).
+        connection.execute(_FORGET_WITHDRAWN, spans)
 
 
 def accuse_receipt(

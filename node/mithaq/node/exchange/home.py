@@ -16,6 +16,7 @@ from mithaq.certs.keys import SigningPair
 from mithaq.certs.registry import Registry
 from mithaq.ledger.cosignature import Role
 from mithaq.node.exchange.receipts import ReceiptSigners
+from mithaq.node.exchange.signed_roots import SignedRoots
 from mithaq.node.lookup.keys import IndexKey
 from mithaq.node.sealing.at_rest import Randomness, StorageKey
 from mithaq.store.audit import AuditLog
@@ -65,6 +66,7 @@ class Home:
     )
     # Own streams of which a reader named refusals of the hub that it has not answered for (5.5).
     refusals_unanswered: set[int] = field(default_factory=set[int])
+    signed_roots: SignedRoots = field(default_factory=SignedRoots)
 
     @property
     def registry(self) -> Registry:

@@ -338,6 +338,7 @@ def _write(
     insert_tuples(
         connection, OWN_CHECKPOINT, ("log_no", "size", "note"), [(log_no, state.size, note)]
     )
+    home.signed_roots.note(connection, log_no, size=state.size, root=state.frontier.root())
     return Batch(log_no, state.stream_id, segment, note)
 
 

@@ -167,6 +167,7 @@ def _create_records() -> None:
         number("at_ms"),
         sqlite_with_rowid=False,
     )
+    op.create_index("node_withdrawal_sequence", "node_withdrawal", ["log_no", "sequence"])
     op.create_table(
         "node_tombstone",
         octets("key", key=True),
