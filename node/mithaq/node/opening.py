@@ -6,7 +6,7 @@ The rule: one process at a time, and only on a folder and a database of this ver
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from mithaq.node.config import NodeConfig
 from mithaq.node.exchange.home import Home
 from mithaq.node.folder import NodeFolder
 from mithaq.node.keyring import Keyring
+from mithaq.node.sealing.randomness import BlockRandomness
 from mithaq.store.audit import AuditLog
 from mithaq.store.engine import Database, open_database
 from mithaq.store.migrations import upgrade
@@ -37,7 +38,9 @@ class Clockwork:
     """Clock and chance, from outside, so that tests can bring their own."""
 
     now: Callable[[], datetime] = utc_now
-    random: Callable[[int], bytes] = secrets.token_bytes
+    random: Callable[[int], bytes] = field(
+        default_factory=lambda: BlockRandomness(secrets.token_bytes)
+    )
 
 
 def open_node_database(config: NodeConfig) -> Database:

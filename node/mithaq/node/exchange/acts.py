@@ -1,12 +1,13 @@
 """What officers and the protocol itself ask of the outbox, and what they get back.
 
-Frozen values only: the outbox gathers acts of many callers, writes them in one
-transaction and answers each. The one rule: an act is about one alert or one answer, so
-that one that can't be done never harms its neighbours.
+Values only, tuples where there is one for each record: the outbox gathers acts of many
+callers, writes them in one transaction and answers each. The one rule: an act is about
+one alert or one answer, so that one that can't be done never harms its neighbours.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from mithaq.ledger.entry import WithdrawReason
 from mithaq.node.exchange.home import Actor
@@ -14,8 +15,7 @@ from mithaq.node.exchange.routing import RecipientDecision
 from mithaq.node.records.model import ParsedRecord
 
 
-@dataclass(frozen=True, slots=True)
-class IssueItem:
+class IssueItem(NamedTuple):
     """A new alert; without an agreement all in force, without recipients all allowed."""
 
     record: ParsedRecord
@@ -117,8 +117,7 @@ class ResendItem:
 Act = IssueItem | UpdateItem | WithdrawItem | AnswerItem | CatchUpItem | ResendItem
 
 
-@dataclass(frozen=True, slots=True)
-class Disclosure:
+class Disclosure(NamedTuple):
     """Where a record was put, and who may read it there now (PROTOCOL 3.3)."""
 
     stream_id: bytes
@@ -127,8 +126,7 @@ class Disclosure:
     recipients: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ActResult:
+class ActResult(NamedTuple):
     """An act that is durable: where it stands in the logs, and what was decided."""
 
     alert_id: str

@@ -22,6 +22,7 @@ from mithaq.node.exchange.acts import (
     WithdrawItem,
 )
 from mithaq.node.exchange.home import Actor
+from mithaq.node.exchange.routing import RecipientDecision
 from mithaq.node.exchange.transaction import Transaction
 from mithaq.store.audit_entry import (
     DONE,
@@ -57,14 +58,33 @@ class _Kind(NamedTuple):
     counterparts: tuple[str, ...] = ()
 
 
+class _Way(NamedTuple):
+    """What an act tells beside its record: equal for most acts of a batch."""
+
+    actor: Actor
+    act: type[Act]
+    outcome: str
+    # Agreement and readers of each disclosure.
+    places: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
 def audit_entries(
     tx: Transaction, acts: Sequence[Act], answers: Sequence[ActResult | Exception]
 ) -> list[AuditEntry]:
     """Return the entries for acts and their answers, in order."""
-    grouped: dict[_Kind, list[RecordRef]] = {}
+    told: dict[_Way, list[RecordRef]] = {}
+    granted = _Granted()
     for act, answer in zip(acts, answers, strict=True):
-        kind, records = _told(act, answer)
-        grouped.setdefault(kind, []).extend(records)
+        if isinstance(answer, ActResult):
+            places = tuple([(each.agreement_id, each.recipients) for each in answer.disclosures])
+            way, records = _Way(act.actor, type(act), DONE, places), _records(act, answer, granted)
+        else:
+            code = str(getattr(answer, "code", "MQ-INTERNAL"))
+            way, records = _Way(act.actor, type(act), code), [_named(act)]
+        told.setdefault(way, []).extend(records)
+    grouped: dict[_Kind, list[RecordRef]] = {}
+    for way, records in told.items():
+        grouped.setdefault(_kind(way), []).extend(records)
     return [
         _entry(tx, kind, chunk)
         for kind, records in grouped.items()
@@ -72,16 +92,13 @@ def audit_entries(
     ]
 
 
-def _told(act: Act, answer: ActResult | Exception) -> tuple[_Kind, list[RecordRef]]:
-    operation = _OPERATIONS[type(act)]
-    if not isinstance(answer, ActResult):
-        code = str(getattr(answer, "code", "MQ-INTERNAL"))
-        return _Kind(act.actor, operation, code, ""), [_named(act)]
-    agreements = {each.agreement_id for each in answer.disclosures}
+def _kind(way: _Way) -> _Kind:
+    agreements = {agreement_id for agreement_id, _ in way.places}
     agreement_id = agreements.pop() if len(agreements) == 1 else ""
-    recipients = sorted({each for one in answer.disclosures for each in one.recipients})
-    kind = _Kind(act.actor, operation, DONE, agreement_id, tuple(recipients[:COUNTERPARTS_MAX]))
-    return kind, list(_records(act, answer))
+    recipients = sorted({each for _, readers in way.places for each in readers})
+    operation = _OPERATIONS[way.act]
+    counterparts = tuple(recipients[:COUNTERPARTS_MAX])
+    return _Kind(way.actor, operation, way.outcome, agreement_id, counterparts)
 
 
 def _named(act: Act) -> RecordRef:
@@ -94,34 +111,35 @@ def _named(act: Act) -> RecordRef:
             return RecordRef()
 
 
-def _records(act: Act, answer: ActResult) -> Iterator[RecordRef]:
-    decision = _decision(answer)
+def _records(act: Act, answer: ActResult, granted: "_Granted") -> list[RecordRef]:
+    decision = granted.by(answer.decisions)
     necessity = b""
     if isinstance(act, IssueItem | UpdateItem):
         # The id is a salt of 80 random bits: equal statements don't show as equal.
         text = f"{act.record.alert_id}\x00{act.record.alert.necessity}"
         necessity = hashlib.sha256(text.encode()).digest()
+    alert_id, version = answer.alert_id, answer.version
     if not answer.disclosures:
-        yield RecordRef(
-            alert_id=answer.alert_id,
-            version=answer.version,
-            decision=decision,
-            necessity_hash=necessity,
-        )
-    for each in answer.disclosures:
-        yield RecordRef(
-            alert_id=answer.alert_id,
-            version=answer.version,
-            stream_id=each.stream_id,
-            sequence=each.sequence,
-            decision=decision,
-            necessity_hash=necessity,
-        )
+        return [RecordRef(alert_id, version, decision=decision, necessity_hash=necessity)]
+    return [
+        RecordRef(alert_id, version, each.stream_id, each.sequence, decision, necessity)
+        for each in answer.disclosures
+    ]
 
 
-def _decision(answer: ActResult) -> Decision | None:
-    granting = tuple((each.reason, each.clause_ids) for each in answer.decisions if each.allowed)
-    return _granted(granting) if granting else None
+class _Granted:
+    """The decisions of one batch, by the very tuple that told them: most acts share one."""
+
+    def __init__(self) -> None:
+        # The tuples stand in the batch's answers, so no id comes twice.
+        self._known: dict[int, Decision | None] = {}
+
+    def by(self, decisions: tuple[RecipientDecision, ...]) -> Decision | None:
+        """Return what allowed a disclosure, or None where nothing was decided."""
+        if id(decisions) not in self._known:
+            granting = tuple((each.reason, each.clause_ids) for each in decisions if each.allowed)
+            self._known[id(decisions)] = _granted(granting) if granting else None
+        return self._known[id(decisions)]
 
 
 @lru_cache(maxsize=_DECISIONS_CACHED_MAX)

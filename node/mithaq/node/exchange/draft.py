@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from mithaq.ledger.entry import (
@@ -130,10 +131,12 @@ class Drawer:
 
     def puts(self, drafts: Iterable[PutDraft], *, epoch: int, key: ContentKey) -> list[Placed]:
         """Seal records, those of equal terms beside each other; return where each was put."""
-        placed: list[Placed] = []
         # A run's entries share terms and width, so both decide what stands together.
-        ordered = sorted(drafts, key=_terms_and_width)
-        for (terms, _), group in groupby(ordered, key=_terms_and_width):
+        together: dict[tuple[PutTerms, bool], list[PutDraft]] = {}
+        for draft in drafts:
+            together.setdefault((draft.terms, draft.target is not None), []).append(draft)
+        placed: list[Placed] = []
+        for (terms, _), group in sorted(together.items(), key=itemgetter(0)):
             terms_bytes = self._terms(
                 EntryKind.PUT,
                 category=terms.category,
@@ -141,7 +144,7 @@ class Drawer:
                 epoch=epoch,
                 expires_at=terms.expires_at,
             )
-            placed += [self._put(draft, terms_bytes, key) for draft in group]
+            placed += self._put_all(group, terms_bytes, key)
         return placed
 
     def withdraw(self, draft: WithdrawDraft) -> int:
@@ -177,17 +180,26 @@ class Drawer:
             bodies = tuple(each.body for each in lines if each.body is not None)
             yield Segment(first, runs, bodies, admission.leaf_hashes, state)
 
-    def _put(self, draft: PutDraft, terms_bytes: bytes, key: ContentKey) -> Placed:
-        sequence = self.next_sequence
-        salt = salt_for(draft.seed, stream_id=self._before.stream_id, sequence=sequence)
-        nonce = self._random(_NONCE_SIZE_BYTES)
-        body, body_hash, commitment = key.seal(sequence, draft.record, salt=salt, nonce=nonce)
-        if draft.target is None:
-            own = _FIRST.pack(sequence, len(body), body_hash, commitment)
-        else:
-            own = _NEXT.pack(sequence, draft.target, len(body), body_hash, commitment)
-        self._lines.append(_Line(terms_bytes, own, Body(sequence, body)))
-        return Placed(draft.record_no, sequence, draft.target or sequence)
+    def _put_all(
+        self, drafts: Sequence[PutDraft], terms_bytes: bytes, key: ContentKey
+    ) -> list[Placed]:
+        """Seal records of equal terms and width, each for its place."""
+        stream_id, lines = self._before.stream_id, self._lines
+        # One draw for all: each takes 12 bytes of it that no other takes.
+        nonces = self._random(_NONCE_SIZE_BYTES * len(drafts))
+        placed: list[Placed] = []
+        for number, (record_no, _, record, seed, target) in enumerate(drafts):
+            sequence = self.next_sequence
+            salt = salt_for(seed, stream_id=stream_id, sequence=sequence)
+            nonce = nonces[number * _NONCE_SIZE_BYTES : (number + 1) * _NONCE_SIZE_BYTES]
+            body, body_hash, commitment = key.seal(sequence, record, salt=salt, nonce=nonce)
+            if target is None:
+                own = _FIRST.pack(sequence, len(body), body_hash, commitment)
+            else:
+                own = _NEXT.pack(sequence, target, len(body), body_hash, commitment)
+            lines.append(_Line(terms_bytes, own, Body(sequence, body)))
+            placed.append(Placed(record_no, sequence, target or sequence))
+        return placed
 
     def _terms(
         self,
@@ -221,10 +233,6 @@ class Drawer:
         )
 
 
-def _terms_and_width(draft: PutDraft) -> tuple[PutTerms, bool]:
-    return draft.terms, draft.target is not None
-
-
 def _run_of(line: _Line) -> tuple[bytes, int]:
     return line.terms_bytes, len(line.own)
 
@@ -235,7 +243,8 @@ def _cut(lines: Sequence[_Line]) -> Iterator[list[_Line]]:
     size = 0
     for line in lines:
         # Terms are counted for each entry, although a run carries them once.
-        weight = len(line.terms_bytes) + len(line.own) + (len(line.body.body) if line.body else 0)
+        terms_bytes, own, body = line
+        weight = len(terms_bytes) + len(own) + (len(body.body) if body else 0)
         if batch and (len(batch) == BATCH_ENTRIES_MAX or size + weight > BATCH_SIZE_BYTES_MAX):
             yield batch
             batch, size = [], 0

@@ -6,6 +6,7 @@ rule: nothing is asked of the transaction before every decision about the act is
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -49,9 +50,13 @@ _KNOWN: Final = (
     .where(RECORD.c.kind == sa.bindparam("kind"))
     .order_by(RECORD.c.item_id, RECORD.c.version)
 )
-_DAYS_CACHED_MAX: Final = 4096
-# Many alerts expire on one day.
-_day_from = lru_cache(maxsize=_DAYS_CACHED_MAX)(day_from)
+_TERMS_CACHED_MAX: Final = 4096
+
+
+@lru_cache(maxsize=_TERMS_CACHED_MAX)
+def put_terms(category: str, priority: int, expiry: datetime) -> PutTerms:
+    """Return what the header of an alert's PUT says of it; many alerts expire on one day."""
+    return PutTerms(category, Priority(priority), day_from(expiry))
 
 
 def known_versions(connection: sa.Connection, alert_ids: Sequence[str]) -> Known:
@@ -203,11 +208,7 @@ def _keep(tx: Transaction, record: ParsedRecord, plan: Plan) -> tuple[int, bytes
 def _draft(
     record: ParsedRecord, record_no: int, seed: bytes, *, target: int | None = None
 ) -> PutDraft:
-    terms = PutTerms(
-        category=record.category,
-        priority=Priority(record.alert.priority),
-        expires_at=_day_from(record.expiry),
-    )
+    terms = put_terms(record.category, record.alert.priority, record.expiry)
     return PutDraft(record_no, terms, record.raw, seed, target)
 
 

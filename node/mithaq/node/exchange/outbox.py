@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple, cast
 
 import sqlalchemy as sa
 
@@ -58,9 +58,32 @@ _REFUSALS: Final = (ExchangeError, AgreementError, TrustError, RecordError)
 
 
 @dataclass(eq=False, slots=True)
-class _Waiting:
+class _Call:
+    """What one caller asked for together: answered when the last of its acts is."""
+
+    done: "asyncio.Future[list[ActResult | Refusal]]"
+    answers: list[ActResult | Refusal | None]
+    missing: int
+
+    def answer(self, place: int, answer: "ActResult | Refusal") -> None:
+        """Take the answer to one act; it is answered once."""
+        self.answers[place] = answer
+        self.missing -= 1
+        if not self.missing and not self.done.done():
+            self.done.set_result(cast("list[ActResult | Refusal]", self.answers))
+
+    def fail(self, error: Exception) -> None:
+        """Let the caller know that one of its acts failed in a way that nobody foresaw."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class _Waiting(NamedTuple):
+    """An act, and where its answer belongs."""
+
     act: Act
-    done: "asyncio.Future[ActResult | Refusal]"
+    call: _Call
+    place: int
 
 
 @dataclass(slots=True)
@@ -100,7 +123,7 @@ class Outbox:
 
     async def submit_all(self, acts: Sequence[Act]) -> list[ActResult | Refusal]:
         """Do acts of any kind; each is answered by a result or by the error that refused it."""
-        return list(await asyncio.gather(*(self._submit(each) for each in acts)))
+        return await self._submit(acts)
 
     async def update(self, item: UpdateItem) -> ActResult:
         """Issue the next version of an own alert; raise what refused it."""
@@ -116,7 +139,7 @@ class Outbox:
 
     async def act(self, act: Act) -> ActResult:
         """Do one act; raise what refused it."""
-        answer_or_refusal = await self._submit(act)
+        (answer_or_refusal,) = await self._submit((act,))
         if isinstance(answer_or_refusal, ActResult):
             return answer_or_refusal
         raise answer_or_refusal
@@ -126,17 +149,20 @@ class Outbox:
         while self._flushing is not None:
             await asyncio.shield(self._flushing)
 
-    def _submit(self, act: Act) -> "asyncio.Future[ActResult | Refusal]":
-        done: asyncio.Future[ActResult | Refusal] = asyncio.get_running_loop().create_future()
+    async def _submit(self, acts: Sequence[Act]) -> list[ActResult | Refusal]:
         if self.halted:
-            done.set_result(SigningHaltedError("signing is halted"))
-        elif len(self._waiting) >= WAITING_ACTS_MAX:
-            done.set_result(OutboxFullError(f"{WAITING_ACTS_MAX} acts wait"))
-        else:
-            self._waiting.append(_Waiting(act, done))
-            if self._flushing is None:
-                self._flushing = asyncio.create_task(self._flush())
-        return done
+            return [SigningHaltedError("signing is halted")] * len(acts)
+        let_in = min(len(acts), max(WAITING_ACTS_MAX - len(self._waiting), 0))
+        full: list[ActResult | Refusal] = [OutboxFullError(f"{WAITING_ACTS_MAX} acts wait")] * (
+            len(acts) - let_in
+        )
+        if not let_in:
+            return full
+        call = _Call(asyncio.get_running_loop().create_future(), [None] * let_in, let_in)
+        self._waiting.extend(_Waiting(act, call, place) for place, act in enumerate(acts[:let_in]))
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+        return await call.done + full
 
     async def _flush(self) -> None:
         try:
@@ -196,14 +222,13 @@ class Outbox:
         if len(group) > 1:
             for waiting in group:
                 await self._commit([waiting])
-        elif not group[0].done.done():
-            group[0].done.set_exception(error)
+        else:
+            group[0].call.fail(error)
 
     @staticmethod
     def _answer(group: Sequence[_Waiting], answers: Sequence[ActResult | Refusal]) -> None:
-        for waiting, outcome in zip(group, answers, strict=True):
-            if not waiting.done.done():
-                waiting.done.set_result(outcome)
+        for (_, call, place), answer_or_refusal in zip(group, answers, strict=True):
+            call.answer(place, answer_or_refusal)
 
     def _write(self, connection: sa.Connection, acts: Sequence[Act]) -> _Written:
         if self.halted:

@@ -31,12 +31,16 @@ class QuotaBook:
     at: datetime
     _sent: dict[_Key, int] = field(default_factory=dict[_Key, int])
     _used: dict[_Key, int] = field(default_factory=dict[_Key, int])
+    # Asked for each record and recipient; the same for all of a pair, sender and category.
+    _counted: dict[tuple[str, str, str, str], bool] = field(
+        default_factory=dict[tuple[str, str, str, str], bool]
+    )
 
     def decide(
         self, agreement: Agreement, *, sender: str, category: str, recipient: str
     ) -> Decision | None:
         """Return the refusal of one more record, or None where it fits."""
-        if not _is_counted(agreement, sender, category, recipient):
+        if not self._is_counted(agreement, sender, category, recipient):
             return None
         decision = decide_quota(
             agreement,
@@ -49,7 +53,7 @@ class QuotaBook:
 
     def use(self, agreement: Agreement, *, sender: str, category: str, recipient: str) -> None:
         """Count one more record."""
-        if _is_counted(agreement, sender, category, recipient):
+        if self._is_counted(agreement, sender, category, recipient):
             key = (agreement.id, category, recipient)
             self._used[key] = self._used.get(key, 0) + 1
 
@@ -72,6 +76,14 @@ class QuotaBook:
             ).rowcount
             if not changed:
                 self.connection.execute(sa.insert(QUOTA), {**key, "sent": used})
+
+    def _is_counted(self, agreement: Agreement, sender: str, category: str, recipient: str) -> bool:
+        pair = agreement.id, sender, category, recipient
+        counted = self._counted.get(pair)
+        if counted is None:
+            counted = _is_counted(agreement, sender, category, recipient)
+            self._counted[pair] = counted
+        return counted
 
     @property
     def _day(self) -> int:

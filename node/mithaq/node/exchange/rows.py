@@ -5,8 +5,9 @@ table's 21 columns); the driver's executemany over tuples costs a third. The sta
 made by Core once for each table and dialect, so what is written stays what the model says.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,11 +16,12 @@ import sqlalchemy as sa
 def insert_rows(
     connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Insert rows that all have the same keys, in one statement."""
+    """Insert rows that all have the same keys, two at least, in one statement."""
     if rows:
         names = tuple(rows[0])
         statement = _statement(table, names, connection.dialect)
-        connection.exec_driver_sql(statement, [tuple(row[name] for name in names) for row in rows])
+        values: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*names)
+        connection.exec_driver_sql(statement, [values(row) for row in rows])
 
 
 def insert_tuples(
