@@ -1,12 +1,20 @@
 """A server takes a port or says why not, and both ends stay within their limits."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 
+import grpc
 import pytest
 
-from mithaq.service.channel import IdempotentMethod, channel_options, service_config
+from mithaq.service.channel import (
+    IdempotentMethod,
+    channel_options,
+    open_channel,
+    service_config,
+)
 from mithaq.service.server import (
+    STREAMS_PER_CONNECTION_MAX,
     AddressUnusableError,
     PortInUseError,
     bind,
@@ -14,7 +22,7 @@ from mithaq.service.server import (
     reason_not_bound,
     server_options,
 )
-from mithaq.service.tls import server_credentials
+from mithaq.service.tls import channel_credentials, server_credentials
 from tests.federation import Federation
 
 
@@ -73,6 +81,42 @@ def test_both_ends_have_the_limits_that_were_measured() -> None:
     assert server["grpc.http2.min_ping_interval_without_data_ms"] == 20_000
     assert channel["grpc.keepalive_time_ms"] == 30_000
     assert channel["grpc.keepalive_timeout_ms"] == 10_000
+
+
+async def test_callers_of_one_connection_wait_where_they_are_more_than_its_streams(
+    federation: Federation,
+) -> None:
+    """Each call lasts, so that the limit is met over and over, and none is refused."""
+    callers, calls = STREAMS_PER_CONNECTION_MAX + 100, 3
+    running = most = 0
+
+    async def answer(request: bytes, _context: object) -> bytes:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return request
+
+    server = build_server([], lets_callers_wait=True)
+    handler = grpc.unary_unary_rpc_method_handler(answer)
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("a.Desk", {"Ask": handler}),)
+    )
+    port = bind(server, "127.0.0.1:0", server_credentials(federation.hub_tls))
+    await server.start()
+    async with open_channel(
+        f"127.0.0.1:{port}", channel_credentials(federation.node_tls("eg-moi"))
+    ) as channel:
+        ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/a.Desk/Ask")
+
+        async def caller(number: int) -> set[bytes]:
+            name = number.to_bytes(2, "big")
+            return {await ask(name, timeout=30) for _ in range(calls)} ^ {name}
+
+        assert not set().union(*await asyncio.gather(*map(caller, range(callers))))
+    assert most <= STREAMS_PER_CONNECTION_MAX
+    await server.stop(0)
 
 
 def test_only_methods_that_are_named_are_retried() -> None:

@@ -218,7 +218,7 @@ class _App:
         interceptor = CallInterceptor(
             lookup=self.desk.officers.lookup, live=self.desk.live, metrics=CallMetrics(metrics)
         )
-        server = build_server([interceptor])
+        server = build_server([interceptor], lets_callers_wait=True)
         local_pb2_grpc.add_AlertServiceServicer_to_server(AlertService(self.desk), server)
         local_pb2_grpc.add_HitServiceServicer_to_server(HitService(self.desk), server)
         local_pb2_grpc.add_AuditServiceServicer_to_server(AuditService(self.desk), server)

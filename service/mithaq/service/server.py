@@ -67,12 +67,24 @@ def server_options() -> tuple[tuple[str, int], ...]:
 
 
 def build_server(
-    interceptors: Sequence[grpc.aio.ServerInterceptor], *, calls_max: int = CALLS_MAX
+    interceptors: Sequence[grpc.aio.ServerInterceptor],
+    *,
+    calls_max: int = CALLS_MAX,
+    lets_callers_wait: bool = False,
 ) -> grpc.aio.Server:
-    """Return a server without services and without a port."""
+    """Return a server without services and without a port.
+
+    By default a stream counts against its connection until the server has let go of it, so
+    that a peer which resets its calls can't run up more than it is allowed; a caller in
+    good faith is then refused now and then where it uses all of its streams. With
+    `lets_callers_wait` it waits in its own process instead: for callers of our own agency.
+    """
+    options = server_options()
+    if lets_callers_wait:
+        options += (("grpc.http.overload_protection", 0),)
     return grpc.aio.server(
         interceptors=interceptors,
-        options=server_options(),
+        options=options,
         maximum_concurrent_rpcs=calls_max,
     )
 

@@ -8,7 +8,7 @@ made by Core once for each table and dialect, so what is written stays what the 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -20,7 +20,7 @@ def insert_rows(
     if rows:
         names = tuple(rows[0])
         statement = _statement(table, names, connection.dialect)
-        values: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*names)
+        values = cast("Callable[[Mapping[str, Any]], tuple[Any, ...]]", itemgetter(*names))
         connection.exec_driver_sql(statement, [values(row) for row in rows])
 
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-BLOCK_SIZE_BYTES: Final = 8192
+BLOCK_SIZE_BYTES: Final = 32 * 1024
 # What is larger than this is drawn by itself.
 SLICE_SIZE_BYTES_MAX: Final = 1024
 
