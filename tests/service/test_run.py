@@ -58,3 +58,27 @@ def test_a_second_signal_ends_at_once() -> None:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=20)
     assert process.returncode == SIGNALLED + signal.SIGINT
+
+
+CYCLES = """
+import weakref
+from mithaq.service.run import YOUNG_OBJECTS_MAX, run
+
+class Knot:
+    def __init__(self):
+        self.itself = self
+
+async def main(stop):
+    made = [weakref.ref(Knot()) for _ in range(3 * YOUNG_OBJECTS_MAX)]
+    print(sum(each() is not None for each in made) <= YOUNG_OBJECTS_MAX, flush=True)
+    return 0
+
+run(main)
+"""
+
+
+def test_cycles_are_still_collected_and_no_more_of_them_wait_than_the_limit() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CYCLES], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "True\n"

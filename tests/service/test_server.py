@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from typing import cast
 
 import grpc
 import pytest
@@ -99,7 +100,9 @@ async def test_callers_of_one_connection_wait_where_they_are_more_than_its_strea
         return request
 
     server = build_server([], lets_callers_wait=True)
-    handler = grpc.unary_unary_rpc_method_handler(answer)
+    handler = cast(
+        "grpc.RpcMethodHandler[bytes, bytes]", grpc.unary_unary_rpc_method_handler(answer)
+    )
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("a.Desk", {"Ask": handler}),)
     )
