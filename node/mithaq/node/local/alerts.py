@@ -33,8 +33,7 @@ class AlertService(local_pb2_grpc.AlertServiceServicer):
     ) -> local_pb2.IssueManyResponse:
         """Issue up to 256 alerts, each answered on its own."""
         caller = await self._desk.admit(context, "AlertService/IssueMany")
-        items = await writing.issue_many(self._desk, caller, list(request.items))
-        return local_pb2.IssueManyResponse(items=items)
+        return await writing.issue_many(self._desk, caller, request.items)
 
     async def ImportList(  # noqa: N802
         self, request_iterator: AsyncIterator[local_pb2.ImportListRequest], context: Context

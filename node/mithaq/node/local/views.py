@@ -5,7 +5,8 @@ A row of a list carries no personal data; what does is a `Record`, and only
 """
 
 from collections.abc import Iterable
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from mithaq.agreements.reason import Reason
 from mithaq.certs.participants import AgreementRecord
@@ -13,6 +14,8 @@ from mithaq.node.exchange.acts import ActResult, Disclosure
 from mithaq.node.exchange.routing import RecipientDecision
 from mithaq.node.records.wording import ACTION_WORDS, action_text
 from mithaq.v1 import local_pb2, record_pb2
+
+_DECISIONS_CACHED_MAX: Final = 1024
 
 
 def alert_row(row: Any) -> local_pb2.AlertRow:  # noqa: ANN401 - a row of node_record
@@ -71,12 +74,29 @@ def decisions(found: Iterable[RecipientDecision]) -> list[local_pb2.RecipientDec
 
 def issued(result: ActResult) -> local_pb2.IssueResponse:
     """Return what became of an alert that was issued."""
-    return local_pb2.IssueResponse(
-        alert_id=result.alert_id,
-        version=result.version,
-        disclosures=disclosures(result.disclosures),
-        decisions=decisions(result.decisions),
-    )
+    answer = local_pb2.IssueResponse()
+    write_issued(answer, result)
+    return answer
+
+
+def write_issued(answer: local_pb2.IssueResponse, result: ActResult) -> None:
+    """Say in an empty answer what became of an alert that was issued."""
+    answer.CopyFrom(_decided(result.decisions))
+    answer.alert_id, answer.version = result.alert_id, result.version
+    add = answer.disclosures.add
+    for stream_id, sequence, agreement_id, recipients in result.disclosures:
+        add(
+            stream_id=stream_id,
+            sequence=sequence,
+            agreement_id=agreement_id,
+            recipients=recipients,
+        )
+
+
+@lru_cache(maxsize=_DECISIONS_CACHED_MAX)
+def _decided(found: tuple[RecipientDecision, ...]) -> local_pb2.IssueResponse:
+    """Return an answer that holds decisions only, to be copied: most alerts of a batch share it."""
+    return local_pb2.IssueResponse(decisions=decisions(found))
 
 
 def agreement_row(record: AgreementRecord) -> local_pb2.AgreementRow:

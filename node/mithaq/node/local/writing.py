@@ -5,6 +5,7 @@ version, time) is filled in, and then it is parsed as strictly as a stranger's. 
 outbox answers is durable and logged. The rule: this node issues in its own name only.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +18,7 @@ from mithaq.agreements.streams import audience_for
 from mithaq.ledger.entry import WithdrawReason
 from mithaq.node.exchange.acts import ActResult, IssueItem, UpdateItem, WithdrawItem
 from mithaq.node.exchange.errors import DeniedByAgreementError
+from mithaq.node.exchange.home import Actor
 from mithaq.node.exchange.routing import RecipientDecision
 from mithaq.node.exchange.stored import ALERT, RECORD
 from mithaq.node.local import views
@@ -63,7 +65,7 @@ async def issue(
 
     Raises RecordRefusedError, or what else the outbox refused it with.
     """
-    item = _issue_item(desk, caller, request)
+    item = _issue_item(desk, actor_of(caller), request)
     try:
         return views.issued(await desk.outbox.act(item))
     except DeniedByAgreementError as denial:
@@ -73,23 +75,26 @@ async def issue(
 
 
 async def issue_many(
-    desk: Desk, caller: Caller, requests: list[local_pb2.IssueRequest]
-) -> list[local_pb2.IssueResponse]:
+    desk: Desk, caller: Caller, requests: Iterable[local_pb2.IssueRequest]
+) -> local_pb2.IssueManyResponse:
     """Issue alerts; each is answered on its own, by its place or by the error it met."""
-    items: dict[int, IssueItem] = {}
-    answers: dict[int, local_pb2.IssueResponse] = {}
-    for place, request in enumerate(requests):
+    actor = actor_of(caller)
+    asked: list[IssueItem | MithaqError] = []
+    for request in requests:
         try:
-            items[place] = _issue_item(desk, caller, request)
+            asked.append(_issue_item(desk, actor, request))
         except MithaqError as error:
-            answers[place] = _rejected(error)
-    results = await desk.outbox.issue(list(items.values()))
-    for place, result in zip(items, results, strict=True):
-        if isinstance(result, ActResult):
-            answers[place] = views.issued(result)
+            asked.append(error)
+    results = iter(await desk.outbox.issue([each for each in asked if isinstance(each, IssueItem)]))
+    response = local_pb2.IssueManyResponse()
+    for each in asked:
+        outcome = next(results) if isinstance(each, IssueItem) else each
+        answer = response.items.add()
+        if isinstance(outcome, ActResult):
+            views.write_issued(answer, outcome)
         else:
-            answers[place] = _rejected(result)
-    return [answers[place] for place in range(len(requests))]
+            answer.CopyFrom(_rejected(outcome))
+    return response
 
 
 async def update(
@@ -147,13 +152,13 @@ def explain_denial(desk: Desk, item: IssueItem) -> list[RecipientDecision]:
     return decisions
 
 
-def _issue_item(desk: Desk, caller: Caller, request: local_pb2.IssueRequest) -> IssueItem:
+def _issue_item(desk: Desk, actor: Actor, request: local_pb2.IssueRequest) -> IssueItem:
     record = _parse(_completed(desk, request.record))
     return IssueItem(
         record=record,
         agreement_id=request.agreement_id or None,
         recipients=tuple(request.recipients) or None,
-        actor=actor_of(caller),
+        actor=actor,
     )
 
 
