@@ -26,6 +26,7 @@ from mithaq.store.errors import (
     StoreInUseError,
 )
 from mithaq.store.failures import stored_as
+from mithaq.store.statement import run
 
 T = TypeVar("T")
 PAGE_SIZE_BYTES = 16_384
@@ -45,7 +46,9 @@ class Database:
         self._reader = reader
         self._writer_threads = ThreadPoolExecutor(threads[0], thread_name_prefix="store-writer")
         self._reader_threads = ThreadPoolExecutor(threads[1], thread_name_prefix="store-reader")
+        # Of each writer thread: whether it writes now, and the connection that it keeps.
         self._in_writer = threading.local()
+        self._kept: list[sa.Connection] = []
         self._held: list[Callable[[], None]] = []
 
     @property
@@ -88,6 +91,8 @@ class Database:
         self._reader_threads.shutdown()
         while self._held:
             self._held.pop()()
+        while self._kept:
+            self._kept.pop().close()
         self._reader.dispose()
         self._writer.dispose()
 
@@ -109,20 +114,41 @@ class Database:
         self._in_writer.active = True
         try:
             after: list[Callable[[], None]] = []
-            with self._writer.begin() as connection:
+            connection = self._writer_connection()
+            with connection.begin():
                 if self.is_sqlite:
                     # The driver's own BEGIN is deferred and comes too late to be safe. An
                     # event for it would cost every statement 30 µs.
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    run(connection, "BEGIN IMMEDIATE")
                 result = act(connection.execution_options(**{AFTER_COMMIT: after}))
             for action in after:
                 action()
-        except (DBAPIError, OSError) as error:
-            raise stored_as(error) from None
+        except BaseException as error:
+            self._let_go()
+            if isinstance(error, DBAPIError | OSError):
+                raise stored_as(error) from None
+            raise
         else:
             return result
         finally:
             self._in_writer.active = False
+
+    def _writer_connection(self) -> sa.Connection:
+        """Return this thread's connection: the pool would cost each write some 100 µs."""
+        connection: sa.Connection | None = getattr(self._in_writer, "connection", None)
+        if connection is None:
+            connection = self._writer.connect()
+            self._in_writer.connection = connection
+            self._kept.append(connection)
+        return connection
+
+    def _let_go(self) -> None:
+        """Give this thread's connection back to the pool, which looks whether it is sound."""
+        connection: sa.Connection | None = getattr(self._in_writer, "connection", None)
+        if connection is not None:
+            self._in_writer.connection = None
+            self._kept.remove(connection)
+            connection.close()
 
     def _run_read(self, look: Callable[[sa.Connection], T]) -> T:
         try:
@@ -135,6 +161,8 @@ class Database:
 
     def _run_truncate(self, tables: tuple[str, ...]) -> None:
         try:
+            # One writer's pool has one connection.
+            self._let_go()
             if self.is_sqlite:
                 self._empty_wal()
             else:

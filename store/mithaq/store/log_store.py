@@ -17,9 +17,8 @@ from mithaq.ledger import tiles
 from mithaq.ledger.run import Run
 from mithaq.ledger.stream import KindAt, Slot
 from mithaq.ledger.terms import parse_terms
-from mithaq.ledger.tiles import TILE_HASHES, TILE_HEIGHT, Tile
+from mithaq.ledger.tiles import TILE_HASHES, TILE_HEIGHT
 from mithaq.ledger.tree import HASH_SIZE_BYTES, Frontier, split_hashes
-from mithaq.store.engine import bulk_insert
 from mithaq.store.errors import (
     LogExistsError,
     LogMissingError,
@@ -35,16 +34,18 @@ from mithaq.store.pages import (
     pack_runs,
     runs_between,
 )
+from mithaq.store.statement import Statement
 from mithaq.store.tables import LOG, LOG_PAGE, LOG_TILE
 
 ENTRIES_PER_READ_MAX = 65_536
 PAGES_AT_ONCE = 64
 
-# Built once: SQLAlchemy finds a statement's compiled form faster by the same object.
-_HEAD = sa.select(
-    LOG.c.size, LOG.c.root, LOG.c.frontier, LOG.c.state, LOG.c.checkpoint, LOG.c.origin
-).where(LOG.c.log_no == bindparam("log"))
-_ADVANCE = (
+_HEAD = Statement(
+    sa.select(
+        LOG.c.origin, LOG.c.size, LOG.c.root, LOG.c.frontier, LOG.c.checkpoint, LOG.c.state
+    ).where(LOG.c.log_no == bindparam("log"))
+)
+_TO_ADVANCE = (
     sa.update(LOG)
     .where(LOG.c.log_no == bindparam("log"), LOG.c.size == bindparam("size_before"))
     .values(
@@ -54,14 +55,18 @@ _ADVANCE = (
         state=bindparam("new_state"),
     )
 )
-_ADVANCE_SIGNED = _ADVANCE.values(checkpoint=bindparam("note"))
-_INSERT_PAGE = sa.insert(LOG_PAGE)
-_TILE = sa.select(LOG_TILE.c.hashes).where(
-    LOG_TILE.c.log_no == bindparam("log"),
-    LOG_TILE.c.level == bindparam("at_level"),
-    LOG_TILE.c.tile_index == bindparam("at_index"),
+_ADVANCE = Statement(_TO_ADVANCE)
+_ADVANCE_SIGNED = Statement(_TO_ADVANCE.values(checkpoint=bindparam("note")))
+_INSERT_PAGE = Statement(sa.insert(LOG_PAGE))
+_INSERT_TILE = Statement(sa.insert(LOG_TILE))
+_TILE = Statement(
+    sa.select(LOG_TILE.c.hashes).where(
+        LOG_TILE.c.log_no == bindparam("log"),
+        LOG_TILE.c.level == bindparam("at_level"),
+        LOG_TILE.c.tile_index == bindparam("at_index"),
+    )
 )
-_WIDEN_TILE = (
+_WIDEN_TILE = Statement(
     sa.update(LOG_TILE)
     .where(
         LOG_TILE.c.log_no == bindparam("log"),
@@ -70,6 +75,7 @@ _WIDEN_TILE = (
     )
     .values(hashes=bindparam("row"))
 )
+# Built once: SQLAlchemy finds a statement's compiled form faster by the same object.
 _PAGES = (
     sa.select(LOG_PAGE.c.start, LOG_PAGE.c.entries, LOG_PAGE.c.packing, LOG_PAGE.c.payload)
     .where(LOG_PAGE.c.log_no == bindparam("log"))
@@ -142,17 +148,11 @@ def list_logs(connection: sa.Connection, *, prefix: str = "") -> dict[str, int]:
 
 def head(connection: sa.Connection, log: int) -> LogHead:
     """Return how far a log is; raise LogMissingError."""
-    row = connection.execute(_HEAD, {"log": log}).one_or_none()
+    row = _HEAD.run(connection, log=log).fetchone()
     if row is None:
         raise LogMissingError(f"log number {log}")
-    return LogHead(
-        origin=row.origin,
-        size=row.size,
-        root=row.root,
-        frontier=Frontier.from_bytes(row.frontier),
-        checkpoint=row.checkpoint,
-        state=row.state,
-    )
+    origin, size, root, frontier, checkpoint, state = row
+    return LogHead(origin, size, root, Frontier.from_bytes(frontier), checkpoint, state)
 
 
 def append(
@@ -238,14 +238,14 @@ def _append(
         raise LogRangeError(f"{len(hashes)} entries don't lead from {start} to {growth.after.size}")
     # First, so that a second writer is stopped before it writes or waits for anything else.
     _advance(connection, growth)
-    row = {
-        "log_no": growth.log,
-        "start": start,
-        "entries": len(hashes),
-        "packing": int(packing),
-        "payload": payload,
-    }
-    connection.execute(_INSERT_PAGE, row)
+    _INSERT_PAGE.run(
+        connection,
+        log_no=growth.log,
+        start=start,
+        entries=len(hashes),
+        packing=int(packing),
+        payload=payload,
+    )
     _write_tiles(connection, growth.log, start, hashes)
 
 
@@ -261,7 +261,7 @@ def _advance(connection: sa.Connection, growth: _Growth) -> None:
     statement = _ADVANCE
     if growth.checkpoint is not None:
         statement, values["note"] = _ADVANCE_SIGNED, growth.checkpoint
-    if connection.execute(statement, values).rowcount != 1:
+    if statement.run(connection, **values).rowcount != 1:
         raise LogMovedError(f"log number {growth.log} is not at size {growth.before.size}")
 
 
@@ -270,7 +270,9 @@ def _write_tiles(connection: sa.Connection, log: int, size: int, hashes: Sequenc
     fresh: list[dict[str, object]] = []
     for tile in tiles.append(size, partial, hashes):
         if tile.level in partial and tile.index == size >> TILE_HEIGHT * (tile.level + 1):
-            connection.execute(_WIDEN_TILE, _tile_values(log, tile))
+            _WIDEN_TILE.run(
+                connection, log=log, at_level=tile.level, at_index=tile.index, row=tile.hashes
+            )
         else:
             fresh.append(
                 {
@@ -280,11 +282,8 @@ def _write_tiles(connection: sa.Connection, log: int, size: int, hashes: Sequenc
                     "hashes": tile.hashes,
                 }
             )
-    bulk_insert(connection, LOG_TILE, fresh)
-
-
-def _tile_values(log: int, tile: Tile) -> dict[str, object]:
-    return {"log": log, "at_level": tile.level, "at_index": tile.index, "row": tile.hashes}
+    if fresh:
+        _INSERT_TILE.run_many(connection, fresh)
 
 
 def _partial_rows(connection: sa.Connection, log: int, size: int, count: int) -> dict[int, bytes]:
@@ -295,12 +294,10 @@ def _partial_rows(connection: sa.Connection, log: int, size: int, count: int) ->
         width = tiles.partial_width(size, level)
         if width:
             index = size >> TILE_HEIGHT * (level + 1)
-            found = connection.execute(
-                _TILE, {"log": log, "at_level": level, "at_index": index}
-            ).scalar()
-            if found is None or len(found) != width * HASH_SIZE_BYTES:
+            found = _TILE.run(connection, log=log, at_level=level, at_index=index).fetchone()
+            if found is None or len(found[0]) != width * HASH_SIZE_BYTES:
                 raise StoreDamagedError(f"log number {log} lacks its tile {level}/{index}")
-            rows[level] = found
+            rows[level] = found[0]
         count = (width + count) // TILE_HASHES
         level += 1
     return rows

@@ -23,6 +23,7 @@ from mithaq.node.sealing.body import SealedBody, sha256
 from mithaq.node.sealing.epoch import EpochPlace, EpochSecret, wrap_epoch
 from mithaq.node.sealing.errors import AtRestError
 from mithaq.node.tables import EpochRow, RefusalRow
+from mithaq.store.statement import Statement
 from mithaq.store.tables import table_of
 
 EPOCH_LIFE: Final = timedelta(hours=24)
@@ -33,8 +34,10 @@ _IS_LOST: Final = sa.exists().where(
     REFUSAL.c.sequence == EPOCH.c.sequence,
     REFUSAL.c.reason == LOST,
 )
-_CURRENT: Final = sa.select(EPOCH.c.secret, EPOCH.c.began_at_ms, _IS_LOST.label("lost")).where(
-    EPOCH.c.log_no == sa.bindparam("log"), EPOCH.c.epoch == sa.bindparam("number")
+_CURRENT: Final = Statement(
+    sa.select(EPOCH.c.secret, EPOCH.c.began_at_ms, _IS_LOST.label("lost")).where(
+        EPOCH.c.log_no == sa.bindparam("log"), EPOCH.c.epoch == sa.bindparam("number")
+    )
 )
 
 
@@ -111,11 +114,12 @@ def current_epoch(
         return None
     if state.epoch_bodies + bodies > BODIES_PER_EPOCH_MAX:
         return None
-    row = connection.execute(_CURRENT, {"log": log_no, "number": state.epoch}).one_or_none()
-    if row is None or row.secret is None or row.lost or at - instant(row.began_at_ms) >= EPOCH_LIFE:
+    row = _CURRENT.run(connection, log=log_no, number=state.epoch).fetchone()
+    secret, began_at_ms, is_lost = row or (None, 0, False)
+    if secret is None or is_lost or at - instant(began_at_ms) >= EPOCH_LIFE:
         return None
     try:
-        kept = home.storage.unwrap(row.secret, name=secret_name(state.stream_id, state.epoch))
+        kept = home.storage.unwrap(secret, name=secret_name(state.stream_id, state.epoch))
     except AtRestError:
         return None
     return CurrentEpoch(state.epoch, EpochSecret.of(kept))

@@ -12,6 +12,8 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
+from mithaq.store.statement import run_many
+
 
 def insert_rows(
     connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
@@ -21,7 +23,7 @@ def insert_rows(
         names = tuple(rows[0])
         statement = _statement(table, names, connection.dialect)
         values = cast("Callable[[Mapping[str, Any]], tuple[Any, ...]]", itemgetter(*names))
-        connection.exec_driver_sql(statement, [values(row) for row in rows])
+        run_many(connection, statement, [values(row) for row in rows])
 
 
 def insert_tuples(
@@ -40,7 +42,7 @@ def insert_tuples(
         statement = _statement(table, names, connection.dialect)
         if once:
             statement += " ON CONFLICT DO NOTHING"
-        connection.exec_driver_sql(statement, list(rows))
+        run_many(connection, statement, rows)
 
 
 @lru_cache(maxsize=256)

@@ -16,6 +16,7 @@ from mithaq.node.exchange.home import Home, milliseconds, seconds
 from mithaq.node.records.model import ParsedRecord, RecordKind
 from mithaq.node.sealing.at_rest import Randomness, StorageKey
 from mithaq.node.tables import RecordRow, RecordStatus
+from mithaq.store.statement import Statement
 from mithaq.store.tables import table_of
 
 RECORD: Final = table_of(RecordRow)
@@ -31,7 +32,7 @@ _KINDS: Final = {
     RecordKind.FORM: FORM,
     RecordKind.ERASURE_RECEIPT: ERASURE_RECEIPT,
 }
-_LAST_NUMBER: Final = sa.select(sa.func.max(RECORD.c.record_no))
+_LAST_NUMBER: Final = Statement(sa.select(sa.func.max(RECORD.c.record_no)))
 
 
 class Content(NamedTuple):
@@ -65,7 +66,8 @@ def row_name(item: str, version: int, *, own: bool) -> bytes:
 
 def next_record_no(connection: sa.Connection) -> int:
     """Return the number of the next row; there is one writer."""
-    return (connection.execute(_LAST_NUMBER).scalar() or 0) + 1
+    last = _LAST_NUMBER.run(connection).fetchone()
+    return (last[0] or 0) + 1 if last else 1
 
 
 def new_row(
