@@ -17,6 +17,7 @@ from mithaq.certs.registry import Registry
 from mithaq.ledger.cosignature import Role
 from mithaq.node.exchange.receipts import ReceiptSigners
 from mithaq.node.exchange.signed_roots import SignedRoots
+from mithaq.node.exchange.stream_states import StreamStates
 from mithaq.node.lookup.keys import IndexKey
 from mithaq.node.sealing.at_rest import Randomness, StorageKey
 from mithaq.store.audit import AuditLog
@@ -65,6 +66,8 @@ class Home:
     )
     # Own streams of which a reader named refusals of the hub that it has not answered for (5.5).
     refusals_unanswered: set[int] = field(default_factory=set[int])
+    # States of own streams by their exact bytes: reading one back costs as much as ten rows.
+    states: StreamStates = field(default_factory=StreamStates)
     signed_roots: SignedRoots = field(default_factory=SignedRoots)
 
     @property

@@ -30,6 +30,7 @@ from mithaq.node.exchange.stored import ALERT, RECORD, new_row, new_seed, set_st
 from mithaq.node.exchange.transaction import Finished, Transaction
 from mithaq.node.records.model import ParsedRecord, RecordKind
 from mithaq.node.tables import RecordStatus
+from mithaq.store.statement import Statement
 
 Outcome = Callable[[Finished], ActResult]
 
@@ -43,12 +44,11 @@ class OwnVersion(NamedTuple):
 
 
 Known = dict[str, list[OwnVersion]]
-# Built once: SQLAlchemy finds a statement's compiled form faster by the same object.
-_KNOWN: Final = (
-    sa.select(RECORD.c.item_id, RECORD.c.record_no, RECORD.c.version, RECORD.c.status)
-    .where(RECORD.c.item_id.in_(sa.bindparam("wanted", expanding=True)), RECORD.c.own.is_(True))
-    .where(RECORD.c.kind == sa.bindparam("kind"))
-    .order_by(RECORD.c.item_id, RECORD.c.version)
+_KNOWN: Final = Statement(
+    sa.select(RECORD.c.record_no, RECORD.c.version, RECORD.c.status)
+    .where(RECORD.c.item_id == sa.bindparam("wanted"), RECORD.c.own.is_(True))
+    .where(RECORD.c.kind == sa.bindparam("alert"))
+    .order_by(RECORD.c.version)
 )
 _TERMS_CACHED_MAX: Final = 4096
 
@@ -62,11 +62,13 @@ def put_terms(category: str, priority: int, expiry: datetime) -> PutTerms:
 def known_versions(connection: sa.Connection, alert_ids: Sequence[str]) -> Known:
     """Return the versions of own alerts by id, oldest first."""
     known: Known = {}
-    if not alert_ids:
-        return known
-    rows = connection.execute(_KNOWN, {"wanted": alert_ids, "kind": ALERT})
-    for item_id, record_no, version, status in rows:
-        known.setdefault(item_id, []).append(OwnVersion(record_no, version, RecordStatus(status)))
+    for alert_id in alert_ids:
+        rows = _KNOWN.run(connection, wanted=alert_id, alert=ALERT).fetchall()
+        if rows:
+            known[alert_id] = [
+                OwnVersion(record_no, version, RecordStatus(status))
+                for record_no, version, status in rows
+            ]
     return known
 
 

@@ -239,7 +239,7 @@ def post(
     """
     stream = posting.stream
     head = log_store.head(connection, stream.log_no)
-    state = StreamState.from_bytes(head.state)
+    state = home.states.read(head.state)
     agreement = home.registry.agreement(stream.key.agreement_id).in_force(at=at)
     drawer = Drawer(
         state,
@@ -346,7 +346,7 @@ def _write(
         before,
         state.frontier,
         hashes=segment.hashes,
-        state=state.to_bytes(),
+        state=home.states.write(state),
         checkpoint=note,
     )
     insert_tuples(
