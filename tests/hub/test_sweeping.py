@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from mithaq.hub import tables
 from mithaq.hub.pieces import EXPIRED, OPENED, OmittedBody, Wanted
 from mithaq.hub.reading import next_bodies
-from mithaq.hub.sweeping import erase_expired, erase_opened, has_expired, oldest_body_at
+from mithaq.hub.sweeping import Swept, erase_expired, erase_opened, has_expired, oldest_body_at
 from mithaq.ledger.cosignature import Role
 from mithaq.ledger.kinds import StreamRole
 from tests.hub.core import LOG, Core
@@ -34,6 +34,10 @@ def kept(core: Core) -> list[int]:
 
 
 def sweep(core: Core) -> int:
+    return swept(core).freed_bytes
+
+
+def swept(core: Core) -> Swept:
     stream = core.directory.stream(LOG)
     return core.database.write_sync(
         lambda each: erase_opened(
@@ -56,6 +60,16 @@ def test_nothing_is_erased_before_the_last_reader_has_opened_it(
     open_all(core, writer, OTHER)
     assert sweep(core) == sum(map(len, writer.sent.values()))
     assert kept(core) == []
+
+
+def test_all_that_a_sweep_erased_lies_below_its_end(core: Core, writer: StreamWriter) -> None:
+    open_all(core, writer, READER, OTHER)
+    opened = writer.size
+    writer.put(1)
+    core.accept(writer)
+    assert swept(core).end == opened
+    assert kept(core) == [opened]
+    assert swept(core) == Swept(0, 0)
 
 
 def test_a_reader_outside_the_epoch_keeps_none_of_its_bodies(

@@ -362,4 +362,5 @@ def recent_batch(
             for each in gains.spans
         ),
         omitted={each.sequence: OmittedBody(each.sequence, REFUSED) for each in gains.refusals},
+        body_bytes=gains.body_bytes,
     )

@@ -42,7 +42,8 @@ class Outlet:
     """Where a delivery sends its pieces; each returns when the transport has taken it."""
 
     headers: Callable[[HeldStream, HeaderPiece], Awaitable[None]]
-    bodies: Callable[[HeldStream, BodyPiece], Awaitable[None]]
+    # And the sequence from which on they are bodies.
+    bodies: Callable[[HeldStream, BodyPiece, int], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Delivery:
             return False
         if self._waits_for_predecessor(stream):
             return False
-        piece = await self._next_headers(cursor, size=stream.state.size)
+        piece = await self._next_headers(cursor)
         if piece is None:
             return False
         await self._outlet.headers(stream, piece)
@@ -152,7 +153,7 @@ class Delivery:
         piece = await self._next_bodies(cursor, end=end)
         if piece is None:
             return False
-        await self._outlet.bodies(stream, piece)
+        await self._outlet.bodies(stream, piece, cursor.bodies_size)
         cursor.bodies_size = piece.size
         cursor.bodies.add(size=piece.size, sent_bytes=piece.weight_bytes)
         self._window.take(piece.weight_bytes)
@@ -167,12 +168,11 @@ class Delivery:
         opened = self._directory.signed_size(cursor.log_no, self._reader, OPENED)
         return cursor.bodies_size < opened and cursor.headers_size < opened
 
-    async def _next_headers(self, cursor: Cursor, *, size: int) -> HeaderPiece | None:
-        log_no, start = cursor.log_no, cursor.headers_size
-        recent = self._directory.recent.headers(log_no, start=start, size=size)
+    async def _next_headers(self, cursor: Cursor) -> HeaderPiece | None:
+        log_no, start, room_bytes = cursor.log_no, cursor.headers_size, self._window.room_bytes
+        recent = self._directory.recent.headers(log_no, start=start, room_bytes=room_bytes)
         if recent is not None:
             return recent
-        room_bytes = self._window.room_bytes
         return await self._database.read(
             lambda each: next_headers(each, log_no=log_no, start=start, room_bytes=room_bytes)
         )
@@ -181,10 +181,10 @@ class Delivery:
         log_no, start = cursor.log_no, cursor.bodies_size
         opened = self._directory.signed_size(log_no, self._reader, OPENED)
         wanted = Wanted(self._reader, end, self._release.expired_at(), opened)
-        recent = self._directory.recent.bodies(log_no, wanted, start=start)
+        room_bytes = self._window.room_bytes
+        recent = self._directory.recent.bodies(log_no, wanted, start=start, room_bytes=room_bytes)
         if recent is not None:
             return recent
-        room_bytes = self._window.room_bytes
         return await self._database.read(
             lambda each: next_bodies(
                 each, wanted, log_no=log_no, start=start, room_bytes=room_bytes

@@ -171,6 +171,11 @@ class Directory:
         self.recent.forget(freed)
         self._stored_bytes.subtract(freed)
 
+    def note_swept(self, log_no: int, freed: int, *, end: int) -> None:
+        """Count bodies of a stream that were erased below `end`, in bytes, and forget them."""
+        self.recent.forget_below(log_no, end)
+        self._stored_bytes[log_no] -= freed
+
     def add(self, streams: Iterable[HeldStream], receipts: Iterable[HeldReceipt] = ()) -> None:
         """Take in what the database holds, without waking anybody."""
         for stream in streams:

@@ -92,8 +92,8 @@ class Housekeeping:
         if self._swept.get(stream.log_no) == signed:
             return
         erase = partial(erase_opened, stream=stream, directory=hub.directory, registry=hub.registry)
-        while freed := await hub.database.write(erase):
-            hub.directory.note_erased({stream.log_no: freed})
+        while (swept := await hub.database.write(erase)).freed_bytes:
+            hub.directory.note_swept(stream.log_no, swept.freed_bytes, end=swept.end)
             hub.erased = True
         self._swept[stream.log_no] = signed
 

@@ -12,6 +12,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 from prometheus_client import CollectorRegistry
 
+from mithaq.hub import subscribe
 from mithaq.hub.admin import HubServicer
 from mithaq.hub.context import HubContext
 from mithaq.hub.enrolment import EnrolmentServicer
@@ -89,7 +90,7 @@ async def listen(hub: HubContext, collectors: CollectorRegistry, parts: AsyncExi
 def _exchange(hub: HubContext, calls: CallMetrics) -> grpc.aio.Server:
     server = build_server([CallInterceptor(lookup=hub.known, live=hub.live, metrics=calls)])
     exchange_pb2_grpc.add_PublishServiceServicer_to_server(PublishServicer(hub), server)
-    exchange_pb2_grpc.add_SubscribeServiceServicer_to_server(SubscribeServicer(hub), server)
+    subscribe.add_to(server, SubscribeServicer(hub))
     exchange_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(hub), server)
     exchange_pb2_grpc.add_OrderingServiceServicer_to_server(OrderingServicer(hub), server)
     exchange_pb2_grpc.add_WitnessServiceServicer_to_server(WitnessServicer(hub), server)

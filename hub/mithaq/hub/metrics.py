@@ -64,9 +64,9 @@ class HubMetrics:
         """Show the committer's queue."""
         self._queue.set_function(lambda: float(length()))
 
-    def count_sent(self, message: Message) -> None:
-        """Count a message that went out."""
-        self._sent.inc(message.ByteSize())
+    def count_sent(self, message: Message | bytes) -> None:
+        """Count a message that went out, as it is or as it travels."""
+        self._sent.inc(len(message) if isinstance(message, bytes) else message.ByteSize())
 
     def count_received(self, message: Message) -> None:
         """Count a message that came in."""

@@ -6,7 +6,10 @@ check. Pure. The rule: a body that isn't sent is named with its reason (PROTOCOL
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
+from mithaq.ledger.entry import BATCH_ENTRIES_MAX, BATCH_SIZE_BYTES_MAX
 from mithaq.ledger.stream import Run
 from mithaq.v1 import exchange_pb2
 
@@ -55,6 +58,11 @@ class BodyPiece:
     missing: tuple[int, ...] = ()
 
     @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left out: then every reader gets the same."""
+        return not self.omitted and not self.missing
+
+    @property
     def weight_bytes(self) -> int:
         """What it counts in a reader's window."""
         return sum(map(len, self.bodies))
@@ -85,6 +93,26 @@ class Wanted:
     opened_size: int = 0
 
 
+class End(NamedTuple):
+    """A size that the sender signed, and what the batch that ends there weighs."""
+
+    size: int
+    weight_bytes: int
+
+
+def furthest(ends: Sequence[End], *, start: int, room_bytes: int) -> int:
+    """Return how many batches from `start` make one piece: as many as fit, and always one."""
+    if len(ends) <= 1:
+        return len(ends)
+    limit_bytes = min(room_bytes, BATCH_SIZE_BYTES_MAX)
+    weight_bytes = ends[0].weight_bytes
+    for number, (_, end) in enumerate(pairwise(ends), start=1):
+        weight_bytes += end.weight_bytes
+        if end.size - start > BATCH_ENTRIES_MAX or weight_bytes > limit_bytes:
+            return number
+    return len(ends)
+
+
 def sort_out(
     wanted: Wanted,
     spans: Iterable[Span],
@@ -98,7 +126,16 @@ def sort_out(
     missing: list[int] = []
     for span in spans:
         why = _why_none(span, wanted)
-        for sequence in range(span.first, span.end):
+        numbers = range(span.first, span.end)
+        if not why and not omitted:
+            of_span = [bodies.get(sequence) for sequence in numbers]
+            found = [body for body in of_span if body is not None]
+            if len(found) == len(numbers):
+                # What nearly every piece is: nothing is left out.
+                sequences += numbers
+                sent += found
+                continue
+        for sequence in numbers:
             if sequence in omitted:
                 left_out.append(omitted[sequence])
             elif why:

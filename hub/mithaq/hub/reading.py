@@ -5,14 +5,23 @@ few checkpoints. The rule: a piece is as large as fits, and always at least one 
 is never larger than PROTOCOL 5.1 lets it be.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from mithaq.hub.pieces import BodyPiece, HeaderPiece, OmittedBody, Span, Wanted, joined, sort_out
+from mithaq.hub.pieces import (
+    BodyPiece,
+    End,
+    HeaderPiece,
+    OmittedBody,
+    Span,
+    Wanted,
+    furthest,
+    joined,
+    sort_out,
+)
 from mithaq.hub.tables import BATCH, BODY, BODY_RUN, EPOCH, OMISSION
 from mithaq.ledger.entry import BATCH_ENTRIES_MAX, BATCH_SIZE_BYTES_MAX
 from mithaq.store.errors import LogRangeError
@@ -72,8 +81,8 @@ def next_headers(
     ends = _boundaries(connection, log_no=log_no, start=start)
     if not ends:
         return None
-    weights = [each.header_bytes for each in ends]
-    size = _furthest(ends, start=start, weights=weights, room_bytes=room_bytes)
+    weighed = [End(each.size, each.header_bytes) for each in ends]
+    size = ends[furthest(weighed, start=start, room_bytes=room_bytes) - 1].size
     within = {"log": log_no, "low": start, "high": size}
     signed = connection.execute(_SIGNED, {"log": log_no, "high": size}).one()
     return HeaderPiece(
@@ -102,8 +111,8 @@ def next_bodies(
     ends = [each for each in ends if each.size <= wanted.size]
     if not ends:
         return None
-    weights = [each.body_bytes for each in ends]
-    size = _furthest(ends, start=start, weights=weights, room_bytes=room_bytes)
+    weighed = [End(each.size, each.body_bytes) for each in ends]
+    size = ends[furthest(weighed, start=start, room_bytes=room_bytes) - 1].size
     return sort_out(
         replace(wanted, size=size),
         _spans(connection, log_no=log_no, start=start, end=size),
@@ -129,20 +138,6 @@ def _boundaries(connection: sa.Connection, *, log_no: int, start: int) -> list[_
     """
     within = {"log": log_no, "low": start, "high": start + BATCH_ENTRIES_MAX}
     return [_Boundary(*row) for row in connection.execute(_BOUNDARIES, within).all()]
-
-
-def _furthest(
-    ends: Sequence[_Boundary], *, start: int, weights: Sequence[int], room_bytes: int
-) -> int:
-    """Return the last size within the limits of a piece; always at least the first one."""
-    limit_bytes = min(room_bytes, BATCH_SIZE_BYTES_MAX)
-    furthest, weight_bytes = ends[0].size, weights[0]
-    for (_, end), each in zip(pairwise(ends), weights[1:], strict=True):
-        weight_bytes += each
-        if end.size - start > BATCH_ENTRIES_MAX or weight_bytes > limit_bytes:
-            break
-        furthest = end.size
-    return furthest
 
 
 def _spans(connection: sa.Connection, *, log_no: int, start: int, end: int) -> list[Span]:

@@ -10,6 +10,9 @@ old, so that nobody can be made to read an older state beside the newer.
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from functools import partial
+
+import grpc
 
 from mithaq.hub.answers import freeze_lists
 from mithaq.hub.batch import run_message
@@ -23,26 +26,28 @@ from mithaq.hub.pieces import OPENED as OPENED_BEFORE
 from mithaq.hub.pieces import BodyPiece, HeaderPiece
 from mithaq.hub.publish import receipt_message
 from mithaq.hub.receipts import OPENED, parse_receipt
+from mithaq.hub.recent import Part
 from mithaq.hub.refusals import parse_lists
 from mithaq.hub.window import Window
 from mithaq.service.identity import Draining, LiveCall, current_call
 from mithaq.service.validation import check_message
-from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
+from mithaq.v1 import exchange_pb2
 
+SERVICE = exchange_pb2.DESCRIPTOR.services_by_name["SubscribeService"].full_name
 HELLO_WAIT_S = 10.0
 RECEIPTS_PER_VIEW_MAX = 128
 RECEIPTS_IN_FLIGHT_MAX = 64
 REPLACED = Draining(timedelta(seconds=1))
 
 
-class SubscribeServicer(exchange_pb2_grpc.SubscribeServiceServicer):
+class SubscribeServicer:
     """Serves SubscribeService."""
 
     def __init__(self, hub: HubContext) -> None:
         self._hub = hub
         self._running: dict[str, LiveCall] = {}
 
-    async def Subscribe(  # type: ignore[override]  # noqa: N802 - gRPC's name; it writes itself
+    async def Subscribe(  # noqa: N802 - gRPC's name
         self, request_iterator: AsyncIterator[exchange_pb2.SubscribeRequest], context: Context
     ) -> None:
         """Receive headers, return receipts, receive bodies."""
@@ -58,6 +63,21 @@ class SubscribeServicer(exchange_pb2_grpc.SubscribeServiceServicer):
                 del self._running[member]
 
 
+def add_to(server: grpc.aio.Server, servicer: SubscribeServicer) -> None:
+    """Serve SubscribeService by a handler that takes messages as objects and as bytes."""
+    subscribe = grpc.stream_stream_rpc_method_handler(
+        servicer.Subscribe,
+        request_deserializer=exchange_pb2.SubscribeRequest.FromString,
+        response_serializer=_serialized,
+    )
+    service = grpc.method_handlers_generic_handler(SERVICE, {"Subscribe": subscribe})
+    server.add_generic_rpc_handlers((service,))
+
+
+def _serialized(message: exchange_pb2.SubscribeResponse | bytes) -> bytes:
+    return message if isinstance(message, bytes) else message.SerializeToString()
+
+
 class Subscription:
     """One reader's Subscribe call."""
 
@@ -66,7 +86,10 @@ class Subscription:
         self._member = member
         self._listener = Listener(member)
         self._inbox = Inbox(context.read)
-        self._outbox = Outbox(context.write, counted=hub.metrics.count_sent)
+        # Messages, or the bytes of one that several readers are sent.
+        self._outbox: Outbox[exchange_pb2.SubscribeResponse | bytes] = Outbox(
+            context.write, counted=hub.metrics.count_sent
+        )
         self._seen: dict[tuple[int, str, int], int] = {}
 
     async def run(self, call: LiveCall) -> None:
@@ -140,44 +163,23 @@ class Subscription:
             await self._outbox.send(exchange_pb2.SubscribeResponse(reject=message))
 
     async def _send_headers(self, stream: HeldStream, piece: HeaderPiece) -> None:
-        await self._outbox.send(
-            exchange_pb2.SubscribeResponse(
-                headers=exchange_pb2.Headers(
-                    stream_id=stream.state.stream_id,
-                    first_sequence=piece.first_sequence,
-                    runs=[run_message(run) for run in piece.runs],
-                    checkpoint=piece.checkpoint,
-                    acceptance=piece.acceptance,
-                    refusals=parse_lists(piece.refusals),
-                )
-            )
-        )
+        part = Part("headers", stream.log_no, piece.first_sequence, piece.size)
+        message = partial(_headers_message, stream, piece)
+        await self._outbox.send(self._hub.directory.recent.shared(part, message))
 
-    async def _send_bodies(self, stream: HeldStream, piece: BodyPiece) -> None:
+    async def _send_bodies(self, stream: HeldStream, piece: BodyPiece, start: int) -> None:
         if piece.missing:
             self._hub.note_missing(stream, piece.missing)
         opened = None
         if any(each.reason == OPENED_BEFORE for each in piece.omitted):
             opened = self._hub.directory.receipt(stream.log_no, self._member, OPENED)
-        await self._outbox.send(
-            exchange_pb2.SubscribeResponse(
-                bodies=exchange_pb2.Bodies(
-                    stream_id=stream.state.stream_id,
-                    through_size=piece.size,
-                    sequences=piece.sequences,
-                    bodies=piece.bodies,
-                    omissions=[
-                        exchange_pb2.Omission(
-                            sequence=each.sequence,
-                            reason=exchange_pb2.OmissionReason.ValueType(each.reason),
-                            withdrawn_by=each.withdrawn_by,
-                        )
-                        for each in piece.omitted
-                    ],
-                    opened=receipt_message(opened, stream) if opened else None,
-                )
-            )
-        )
+        message = partial(_bodies_message, stream, piece, opened)
+        if not piece.is_whole:
+            # What is left out, and why, is this reader's own.
+            await self._outbox.send(message())
+            return
+        part = Part("bodies", stream.log_no, start, piece.size)
+        await self._outbox.send(self._hub.directory.recent.shared(part, message))
 
     async def _send_freeze_lists(self, senders: set[str] | None) -> None:
         messages = await self._hub.database.read(
@@ -219,3 +221,38 @@ class Subscription:
         await self._outbox.send(exchange_pb2.SubscribeResponse(reject=rejection(over)))
         await self._inbox.discard()
         raise over
+
+
+def _headers_message(stream: HeldStream, piece: HeaderPiece) -> bytes:
+    message = exchange_pb2.SubscribeResponse(
+        headers=exchange_pb2.Headers(
+            stream_id=stream.state.stream_id,
+            first_sequence=piece.first_sequence,
+            runs=[run_message(run) for run in piece.runs],
+            checkpoint=piece.checkpoint,
+            acceptance=piece.acceptance,
+            refusals=parse_lists(piece.refusals),
+        )
+    )
+    return message.SerializeToString()
+
+
+def _bodies_message(stream: HeldStream, piece: BodyPiece, opened: HeldReceipt | None) -> bytes:
+    message = exchange_pb2.SubscribeResponse(
+        bodies=exchange_pb2.Bodies(
+            stream_id=stream.state.stream_id,
+            through_size=piece.size,
+            sequences=piece.sequences,
+            bodies=piece.bodies,
+            omissions=[
+                exchange_pb2.Omission(
+                    sequence=each.sequence,
+                    reason=exchange_pb2.OmissionReason.ValueType(each.reason),
+                    withdrawn_by=each.withdrawn_by,
+                )
+                for each in piece.omitted
+            ],
+            opened=receipt_message(opened, stream) if opened else None,
+        )
+    )
+    return message.SerializeToString()

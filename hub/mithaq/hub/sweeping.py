@@ -8,6 +8,7 @@ beyond it, or when both clocks have passed its expiry (PROTOCOL 5.8); headers st
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -52,6 +53,13 @@ class Span:
     end: int
 
 
+class Swept(NamedTuple):
+    """The bytes that were set free, and the sequence below which all that was erased lies."""
+
+    freed_bytes: int
+    end: int
+
+
 def is_entitled(registry: Registry, stream: HeldStream, reader: str) -> bool:
     """Tell whether a reader may still get bodies of a stream some day.
 
@@ -92,15 +100,17 @@ def opened_spans(
 
 def erase_opened(
     connection: sa.Connection, stream: HeldStream, *, directory: Directory, registry: Registry
-) -> int:
-    """Erase some of what every entitled reader has opened; return the bytes set free."""
-    freed, left = 0, BODIES_PER_SWEEP_MAX
+) -> Swept:
+    """Erase some of what every entitled reader has opened."""
+    freed, end, left = 0, 0, BODIES_PER_SWEEP_MAX
     for span in opened_spans(connection, stream, directory=directory, registry=registry):
         erased, count = _erase(connection, span, limit=left)
         freed, left = freed + erased, left - count
+        if count:
+            end = span.end
         if left <= 0:
             break
-    return _counted(connection, stream.log_no, freed)
+    return Swept(_counted(connection, stream.log_no, freed), end)
 
 
 def has_expired(connection: sa.Connection, *, expired_at: int) -> bool:
