@@ -12,17 +12,24 @@ from mithaq.hub.batch import PublishedBatch, parse_batch
 from mithaq.hub.commit import transact
 from mithaq.hub.committer import (
     GROUP_BYTES_MAX,
+    HELD_PATIENCE_S_MAX,
+    PATIENCE_S,
     QUEUE_BYTES_MAX,
     Accepted,
     Committed,
     Committer,
+    Errand,
+    Taken,
     Work,
 )
-from mithaq.store.errors import DiskFullError
-from tests.hub.core import Core
+from mithaq.hub.directory import Listener
+from mithaq.hub.receipts import SignedReceipt, parse_receipt
+from mithaq.ledger.cosignature import Role
+from mithaq.store.errors import DiskFullError, WitnessConflictError
+from tests.hub.core import Core, receipt_of
 from tests.streams import StreamWriter
 
-SENDER, READER = "eg-moi", "tn-dgsn"
+SENDER, READER, OTHER = "eg-moi", "tn-dgsn", "int-iom"
 
 
 @dataclass
@@ -159,3 +166,99 @@ async def test_nobody_waits_for_who_has_gone_away(
     gone = await committer.enqueue(first)
     gone.cancel()
     assert isinstance(await committer.submit(second), Accepted)
+
+
+@pytest.fixture
+def writer(core: Core) -> StreamWriter:
+    """Return a stream of two readers with one record, which is committed."""
+    writer = StreamWriter.to(core.federation, SENDER, READER, OTHER)
+    writer.epoch()
+    writer.put(1)
+    core.accept(writer)
+    return writer
+
+
+def receipt(core: Core, writer: StreamWriter, reader: str, role: Role) -> SignedReceipt:
+    return parse_receipt(receipt_of(core.federation, reader, writer, role), reader=reader)
+
+
+async def test_an_opened_waits_for_whatever_is_committed_next(
+    core: Core, watched: tuple[Watched, Committer], writer: StreamWriter
+) -> None:
+    watch, committer = watched
+    core.sign(READER, writer, Role.HELD)
+    opened = await committer.enqueue(receipt(core, writer, READER, Role.OPENED))
+    await asyncio.sleep(PATIENCE_S / 10)
+    assert watch.groups == []
+    await committer.submit(batches(core, 1, ordinal=1)[0])
+    assert isinstance(await opened, Taken)
+    assert watch.groups == [2]
+
+
+async def test_an_opened_does_not_wait_for_ever(
+    core: Core, watched: tuple[Watched, Committer], writer: StreamWriter
+) -> None:
+    watch, committer = watched
+    core.sign(READER, writer, Role.HELD)
+    async with asyncio.timeout(20 * PATIENCE_S):
+        await committer.submit(receipt(core, writer, READER, Role.OPENED))
+    assert watch.groups == [1]
+
+
+async def test_a_held_waits_a_moment_for_the_other_readers_that_are_connected(
+    core: Core, watched: tuple[Watched, Committer], writer: StreamWriter
+) -> None:
+    watch, committer = watched
+    for reader in (READER, OTHER):
+        core.directory.listen_as_reader(Listener(reader))
+    first = await committer.enqueue(receipt(core, writer, READER, Role.HELD))
+    await asyncio.sleep(0)
+    assert watch.groups == []
+    second = await committer.enqueue(receipt(core, writer, OTHER, Role.HELD))
+    await asyncio.gather(first, second)
+    assert watch.groups == [2]
+
+
+async def test_a_held_that_no_other_follows_is_committed_all_the_same(
+    core: Core, watched: tuple[Watched, Committer], writer: StreamWriter
+) -> None:
+    watch, committer = watched
+    for reader in (READER, OTHER):
+        core.directory.listen_as_reader(Listener(reader))
+    async with asyncio.timeout(20 * HELD_PATIENCE_S_MAX):
+        await committer.submit(receipt(core, writer, READER, Role.HELD))
+    assert watch.groups == [1]
+
+
+async def test_a_held_of_the_only_reader_that_is_connected_waits_for_nobody(
+    core: Core, watched: tuple[Watched, Committer], writer: StreamWriter
+) -> None:
+    _, committer = watched
+    core.directory.listen_as_reader(Listener(READER))
+    opened = await committer.enqueue(receipt(core, writer, OTHER, Role.HELD))
+    held = await committer.enqueue(receipt(core, writer, READER, Role.HELD))
+    # Neither is followed by another, and no time need pass.
+    assert committer.is_due
+    await asyncio.gather(opened, held)
+
+
+async def test_an_errand_rides_with_others_and_its_refusal_harms_none(
+    core: Core, watched: tuple[Watched, Committer]
+) -> None:
+    watch, committer = watched
+
+    def refuse(_: sa.Connection) -> object:
+        raise WitnessConflictError("no", known_size=7, known_note=b"")
+
+    refused = await committer.enqueue(Errand(refuse))
+    asked = asyncio.ensure_future(
+        committer.run_errand(lambda each: each.scalar(sa.select(sa.literal(42))))
+    )
+    await asyncio.sleep(0)
+    accepted = await committer.submit(batches(core, 1)[0])
+    assert isinstance(accepted, Accepted)
+    assert await asked == 42
+    outcome = await refused
+    assert isinstance(outcome, WitnessConflictError)
+    assert outcome.known_size == 7
+    assert watch.groups == [3]

@@ -47,6 +47,26 @@ async def test_a_batch_goes_from_sender_to_reader_and_its_receipts_come_back(
         assert receipt.size == 7
 
 
+async def test_a_sender_is_told_of_each_receipt_once_a_connection(tmp_path: Path) -> None:
+    federation = three_members()
+    async with running(federation, prepare(federation, tmp_path / "hub")) as hub:
+        writer = StreamWriter.to(federation, "eg-moi", "int-iom", "tn-dgsn")
+        writer.epoch()
+        sender = Publisher(hub.node("eg-moi"))
+        readers: list[Reader] = []
+        for member in ("int-iom", "tn-dgsn"):
+            readers.append(Reader(federation, hub.node(member), member))
+            await readers[-1].hello()
+        await sender.publish(writer)
+        told: list[str] = []
+        for reader in readers:
+            await reader.sign(writer, Role.HELD)
+            told += [each.reader for each in await sender.all_of("receipt")]
+        assert told == ["int-iom", "tn-dgsn"]
+        again = Publisher(hub.node("eg-moi"))
+        assert {each.reader for each in await again.all_of("receipt")} == set(told)
+
+
 async def test_a_sender_learns_where_it_stands_before_it_signs_anything(tmp_path: Path) -> None:
     federation = three_members()
     async with running(federation, prepare(federation, tmp_path / "hub")) as hub:

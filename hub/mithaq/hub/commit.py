@@ -27,7 +27,7 @@ from mithaq.hub.append import (
 )
 from mithaq.hub.batch import PublishedBatch
 from mithaq.hub.bench import QuotaBook, RegistryBench
-from mithaq.hub.committer import Accepted, Committed, Outcome, Taken, Work
+from mithaq.hub.committer import Accepted, Committed, Done, Errand, Outcome, Taken, Work
 from mithaq.hub.contradictions import evidence_of
 from mithaq.hub.countersign import ReceiptDesk
 from mithaq.hub.directory import Changes, Directory, HeldStream
@@ -45,6 +45,7 @@ from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.names import HUB
 from mithaq.ledger.tiles import subtree_hash
 from mithaq.ledger.tree import Frontier
+from mithaq.store.errors import WitnessConflictError
 from mithaq.store.evidence import Evidence
 from mithaq.store.log_store import (
     StoredTiles,
@@ -55,6 +56,8 @@ from mithaq.store.log_store import (
 )
 
 CLOCK_SKEW = "`checkpoint` is signed for an instant that lies ahead of when it came."
+# What one work may be refused with, and its neighbours not.
+REFUSALS = (HubError, LedgerError, TrustError, WitnessConflictError)
 _INSERT_BATCH = sa.insert(BATCH)
 
 
@@ -134,7 +137,7 @@ class Transaction:
         for work in works:
             try:
                 outcomes.append(self._take(work))
-            except (HubError, LedgerError, TrustError) as error:
+            except REFUSALS as error:
                 self._accuse(work, error)
                 outcomes.append(error)
         erased = self._write()
@@ -158,7 +161,7 @@ class Transaction:
             return self._staged.streams[log_no]
         return self._known.find(stream_id)
 
-    def _take(self, work: Work) -> Accepted | Taken:
+    def _take(self, work: Work) -> Accepted | Taken | Done:
         match work:
             case PublishedBatch():
                 return self._take_batch(work)
@@ -166,6 +169,8 @@ class Transaction:
                 self._desk.take_receipt(work)
             case SignedFreezeList():
                 self._desk.take_freeze_list(work)
+            case Errand():
+                return Done(work.act(self._connection))
         return Taken()
 
     def _take_batch(self, batch: PublishedBatch) -> Accepted:

@@ -218,6 +218,12 @@ class Directory:
         """Return whether the member is connected as a reader, and as a sender."""
         return bool(self._readers_listening.get(member)), bool(self._senders_listening.get(member))
 
+    def readers_connected(self, stream_id: bytes) -> int:
+        """Return how many readers of a stream's current epoch are connected."""
+        stream = self.find(stream_id)
+        readers = () if stream is None else stream.readers
+        return sum(1 for each in readers if self._readers_listening.get(each))
+
     def wake_all(self) -> None:
         """Make every listener look again: the registry has changed."""
         for log_no in self._streams:

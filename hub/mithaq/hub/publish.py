@@ -99,6 +99,8 @@ class Publication:
         )
         # The newest list of refusals that was sent of each stream.
         self._listed: dict[int, int] = {}
+        # The size of the newest receipt that was sent, by stream, reader and role.
+        self._told: dict[tuple[int, str, int], tuple[int, bytes]] = {}
         # On the loop's clock: no further request is read before.
         self._held_until = 0.0
         self._inbox = Inbox(context.read)
@@ -197,12 +199,17 @@ class Publication:
             await asyncio.sleep(self._hub.intervals.receipts_s)
 
     async def _send_receipts_of(self, stream: HeldStream) -> None:
-        """Send the readers' receipts, after the lists of refusals not sent here yet."""
+        """Send the receipts not sent here yet, after the lists of refusals that they name."""
         # Taken before the lists are read: so every list that one of them names is among those.
-        receipts = self._hub.directory.receipts(stream.log_no)
-        if receipts:
+        fresh = [
+            each
+            for each in self._hub.directory.receipts(stream.log_no)
+            if self._told.get((each.log_no, each.reader, each.role)) != _said_by(each)
+        ]
+        if any(each.refusals_head for each in fresh):
             await self._send_lists_of(stream)
-        for receipt in receipts:
+        for receipt in fresh:
+            self._told[receipt.log_no, receipt.reader, receipt.role] = _said_by(receipt)
             message = receipt_message(receipt, stream)
             await self._outbox.send(exchange_pb2.PublishResponse(receipt=message))
 
@@ -239,6 +246,11 @@ def acceptance(accepted: Accepted) -> exchange_pb2.Acceptance:
     if accepted.refusals:
         message.refusals.MergeFromString(accepted.refusals)
     return message
+
+
+def _said_by(receipt: HeldReceipt) -> tuple[int, bytes]:
+    """Return what a reader's receipt says that its one before may not have said."""
+    return receipt.size, receipt.refusals_head
 
 
 def receipt_message(receipt: HeldReceipt, stream: HeldStream) -> exchange_pb2.Receipt:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import grpc
 
@@ -138,29 +139,41 @@ class Subscription:
                 await self._send_freeze_lists(senders)
 
     async def _take_receipts(self) -> None:
-        waiting: set[asyncio.Task[None]] = set()
+        waiting: set[asyncio.Future[Any]] = set()
         room = asyncio.Semaphore(RECEIPTS_IN_FLIGHT_MAX)
+
+        def over(done: "asyncio.Future[Any]") -> None:
+            waiting.discard(done)
+            room.release()
+
+        def settle(stream_id: bytes, done: "asyncio.Future[Outcome]") -> None:
+            if done.cancelled() or not isinstance(outcome := done.result(), Exception):
+                # Nearly always: what was taken is answered by what it releases.
+                over(done)
+                return
+            rejecting = asyncio.ensure_future(self._reject(outcome, stream_id))
+            waiting.add(rejecting)
+            waiting.discard(done)
+            rejecting.add_done_callback(over)
+
         try:
             while (request := await self._inbox.next()) is not None:
                 self._hub.metrics.count_received(request)
                 receipt = parse_receipt(request.receipt, reader=self._member)
                 await room.acquire()
                 done = await self._hub.committer.enqueue(receipt)
-                task = asyncio.ensure_future(self._answer(done, receipt.stream_id))
-                waiting.add(task)
-                task.add_done_callback(waiting.discard)
-                task.add_done_callback(lambda _: room.release())
-            await asyncio.gather(*waiting)
+                waiting.add(done)
+                done.add_done_callback(partial(settle, receipt.stream_id))
+            while waiting:
+                await asyncio.wait(waiting)
         finally:
-            for task in waiting:
-                task.cancel()
+            for each in tuple(waiting):
+                each.cancel()
 
-    async def _answer(self, done: "asyncio.Future[Outcome]", stream_id: bytes) -> None:
-        outcome = await done
-        if isinstance(outcome, Exception):
-            self._hub.note_refusal(outcome, member=self._member)
-            message = rejection(outcome, stream_id=stream_id)
-            await self._outbox.send(exchange_pb2.SubscribeResponse(reject=message))
+    async def _reject(self, outcome: Exception, stream_id: bytes) -> None:
+        self._hub.note_refusal(outcome, member=self._member)
+        message = rejection(outcome, stream_id=stream_id)
+        await self._outbox.send(exchange_pb2.SubscribeResponse(reject=message))
 
     async def _send_headers(self, stream: HeldStream, piece: HeaderPiece) -> None:
         part = Part("headers", stream.log_no, piece.first_sequence, piece.size)

@@ -35,7 +35,8 @@ class WitnessServicer(exchange_pb2_grpc.WitnessServiceServicer):
         offered = Continuation(request.checkpoint, request.old_size, list(request.proof))
         owner, now = self._hub.registry.member(member).log, self._hub.clock()
         try:
-            cosignature = await self._hub.database.write(
+            # Check and keep in one transaction, which others may share (LIMITS).
+            cosignature = await self._hub.committer.run_errand(
                 lambda each: self._hub.witness.cosign(
                     each, offered, origin=origin, owner=owner, at=now
                 )
