@@ -31,6 +31,7 @@ from mithaq.ledger.kinds import EntryKind, WithdrawReason, WithdrawScope
 from mithaq.ledger.run import Run
 from mithaq.ledger.terms import encode_terms
 from mithaq.store.log_store import check_log
+from mithaq.store.tables import LOG_PAGE
 from mithaq.v1 import exchange_pb2
 from tests.federation import agreement, clause
 from tests.hub.core import LOG, Core, spoilt_note
@@ -58,6 +59,14 @@ def rows(core: Core) -> dict[str, int]:
         }
 
     return core.database.read_sync(count)
+
+
+def pages(core: Core) -> list[int]:
+    """Return how many entries each page of the first stream has."""
+    wanted = (
+        sa.select(LOG_PAGE.c.entries).where(LOG_PAGE.c.log_no == LOG).order_by(LOG_PAGE.c.start)
+    )
+    return core.database.read_sync(lambda each: list(each.scalars(wanted)))
 
 
 class TestEveryTransaction:
@@ -131,6 +140,44 @@ class TestEveryTransaction:
         assert isinstance(first, Accepted)
         assert isinstance(again, Accepted)
         assert (first.entries, again.entries) == (2, 0)
+
+    def test_what_a_transaction_took_is_seen_by_what_follows_in_it(
+        self, core_of_each: Core
+    ) -> None:
+        core = core_of_each
+        writer = opened(core)
+        works: list[Work] = []
+        record = writer.put(1)
+        works.append(parse_batch(writer.batch(), sender=SENDER))
+        later = writer.put(1, target=record)
+        works.append(parse_batch(writer.batch(), sender=SENDER))
+        writer.withdraw(record)
+        works.append(parse_batch(writer.batch(), sender=SENDER))
+        before = rows(core)["hub_body"]
+        assert all(isinstance(each, Accepted) for each in core.outcomes(*works))
+        assert rows(core)["hub_body"] == before
+        core.forget()
+        assert core.directory.stream(LOG).state == writer.state
+        assert later == writer.size - 2
+
+    def test_small_batches_of_one_transaction_are_kept_as_one_page(
+        self, core_of_each: Core
+    ) -> None:
+        core = core_of_each
+        writer = opened(core)
+        before = pages(core)
+        works: list[Work] = []
+        for count in (100, 100, 56, 200, 1):
+            writer.put(count, size_bytes=29)
+            works.append(parse_batch(writer.batch(), sender=SENDER))
+        assert all(isinstance(each, Accepted) for each in core.outcomes(*works))
+        assert pages(core)[len(before) :] == [256, 201]
+        head = core.database.read_sync(lambda each: check_log(each, LOG))
+        assert head.root == writer.state.frontier.root()
+        start = before[0]
+        piece = core.database.read_sync(lambda each: next_headers(each, log_no=LOG, start=start))
+        assert piece is not None
+        assert piece.size == start + 256
 
     def test_of_a_batch_that_overlaps_only_the_new_part_is_appended(
         self, core_of_each: Core

@@ -43,13 +43,13 @@ from mithaq.hub.tables import BATCH
 from mithaq.ledger.cosignature import Role, cosign_ed25519, cosigner_name
 from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.names import HUB
+from mithaq.ledger.stream import Slot
 from mithaq.ledger.tiles import subtree_hash
 from mithaq.ledger.tree import Frontier
 from mithaq.store.errors import WitnessConflictError
 from mithaq.store.evidence import Evidence
 from mithaq.store.log_store import (
     StoredTiles,
-    append_runs,
     create_log,
     kind_at,
     leaf_hashes_at,
@@ -58,7 +58,6 @@ from mithaq.store.log_store import (
 CLOCK_SKEW = "`checkpoint` is signed for an instant that lies ahead of when it came."
 # What one work may be refused with, and its neighbours not.
 REFUSALS = (HubError, LedgerError, TrustError, WitnessConflictError)
-_INSERT_BATCH = sa.insert(BATCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +131,11 @@ class Transaction:
 
     def run(self, works: Sequence[Work]) -> Committed:
         """Take each work, write what they ask for, and return what is true then."""
-        outcomes: list[Outcome] = []
         self._desk.prefer_newest([each for each in works if isinstance(each, SignedReceipt)])
-        for work in works:
-            try:
-                outcomes.append(self._take(work))
-            except REFUSALS as error:
-                self._accuse(work, error)
-                outcomes.append(error)
+        # Batches last: what nobody looks at in between is written in one go.
+        order = sorted(range(len(works)), key=lambda at: isinstance(works[at], PublishedBatch))
+        taken = {at: self._outcome(works[at]) for at in order}
+        outcomes = [taken[at] for at in range(len(works))]
         erased = self._write()
         self._write_journal(outcomes)
         changes = Changes(
@@ -154,6 +150,13 @@ class Transaction:
         evidence = store_evidence(self._connection, self._desk.evidence)
         return Committed(tuple(outcomes), changes, tuple(evidence), erased=erased)
 
+    def _outcome(self, work: Work) -> Outcome:
+        try:
+            return self._take(work)
+        except REFUSALS as error:
+            self._accuse(work, error)
+            return error
+
     def find(self, stream_id: bytes) -> HeldStream | None:
         """Return a stream as this transaction has it."""
         log_no = self._staged.numbers.get(stream_id)
@@ -166,6 +169,8 @@ class Transaction:
             case PublishedBatch():
                 return self._take_batch(work)
             case SignedReceipt():
+                # Its root may be of entries that were only just taken.
+                self._staging.settle(self._connection)
                 self._desk.take_receipt(work)
             case SignedFreezeList():
                 self._desk.take_freeze_list(work)
@@ -178,14 +183,19 @@ class Transaction:
         if held is None:
             self._check_room(batch.sender)
             return self._append(batch, None, open_stream(batch, bench=self._bench))
-        log = StreamLog(
-            partial(leaf_hashes_at, self._connection, held.log_no),
-            kind_at(self._connection, held.log_no),
-        )
+        log = StreamLog(partial(self._hashes_at, held.log_no), partial(self._kind_at, held.log_no))
         appended = continue_stream(batch, held, log=log, bench=self._bench)
         if appended is None:
             return self._repeated(batch, held)
         return self._append(batch, held, appended)
+
+    def _hashes_at(self, log_no: int, start: int, end: int) -> list[bytes]:
+        self._staging.settle(self._connection)
+        return leaf_hashes_at(self._connection, log_no, start, end)
+
+    def _kind_at(self, log_no: int, sequences: Sequence[int]) -> Sequence[Slot]:
+        self._staging.settle(self._connection)
+        return kind_at(self._connection, log_no)(sequences)
 
     def _check_clock(self, sender: str, appended: Appended) -> None:
         """Keep evidence of a note that is dated ahead; never act on it (PROTOCOL 5.8)."""
@@ -218,16 +228,7 @@ class Transaction:
             self._staging.open_stream(stream.log_no, stream.state, at=self._now_s)
             self._staged.opened[batch.sender] += 1
         before = Frontier.empty() if held is None else held.state.frontier
-        append_runs(
-            self._connection,
-            stream.log_no,
-            appended.runs,
-            before,
-            stream.state.frontier,
-            hashes=appended.hashes,
-            state=stream.state.to_bytes(),
-            checkpoint=appended.signed.note_bytes,
-        )
+        self._staging.grow(stream.log_no, before, appended)
         self._staging.take(stream.log_no, appended)
         self._staged.stored[stream.log_no] += appended.gains.body_bytes
         self._staged.streams[stream.log_no] = stream
@@ -252,20 +253,22 @@ class Transaction:
             registry_size=self._registry.size,
             signer=self._rules.keys.ed25519,
         )
-        row = {
-            "log_no": stream.log_no,
-            "size": checkpoint.size,
-            "first_sequence": first_sequence,
-            "header_bytes": sum(len(run.terms_bytes) + len(run.own_bytes) for run in appended.runs),
-            "body_bytes": appended.gains.body_bytes,
-            "root": checkpoint.root,
-            "checkpoint": appended.signed.note_bytes,
-            "acceptance": acceptance,
-            "refusals": refusals,
-            "registry_size": self._registry.size,
-            "accepted_at": self._now_s,
-        }
-        self._connection.execute(_INSERT_BATCH, row)
+        # In the order of hub_batch's columns.
+        self._staging.batches.append(
+            (
+                stream.log_no,
+                checkpoint.size,
+                first_sequence,
+                sum(len(run.terms_bytes) + len(run.own_bytes) for run in appended.runs),
+                appended.gains.body_bytes,
+                checkpoint.root,
+                appended.signed.note_bytes,
+                acceptance,
+                refusals,
+                self._registry.size,
+                self._now_s,
+            )
+        )
         return Accepted(
             stream.state.stream_id,
             checkpoint.size,
@@ -279,6 +282,7 @@ class Transaction:
         """Answer a batch that is there already with the acceptance of its size (PROTOCOL 1.6)."""
         signed = self._bench.open_note(batch, origin=held.state.origin).checkpoint
         check_size(signed, batch)
+        self._staging.settle(self._connection)
         tiles = StoredTiles(self._connection, held.log_no)
         if signed.root != subtree_hash(tiles, 0, signed.size):
             raise StreamForkError(f"another root is signed at size {signed.size}")
@@ -293,6 +297,7 @@ class Transaction:
     def _accuse(self, work: Work, error: Exception) -> None:
         if isinstance(work, PublishedBatch):
             stream = self.find(work.stream_id)
+            self._staging.settle(self._connection)
             evidence = evidence_of(
                 error, work, connection=self._connection, stream=stream, bench=self._bench
             )

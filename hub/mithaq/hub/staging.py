@@ -16,6 +16,7 @@ from mithaq.hub.append import Appended
 from mithaq.hub.pieces import REFUSED, WITHDRAWN
 from mithaq.hub.tables import (
     AUDIENCE,
+    BATCH,
     BODY,
     BODY_RUN,
     EPOCH,
@@ -24,8 +25,12 @@ from mithaq.hub.tables import (
     VERSION,
 )
 from mithaq.hub.upsert import insert_into
-from mithaq.ledger.stream import StreamState
+from mithaq.ledger.stream import Run, StreamState
+from mithaq.ledger.tree import Frontier
 from mithaq.store.engine import bulk_insert
+from mithaq.store.log_store import append_runs
+from mithaq.store.rows import insert_tuples
+from mithaq.store.statement import Statement
 
 Row = Mapping[str, object]
 
@@ -38,11 +43,26 @@ _WEIGHT_OF = sa.select(sa.func.coalesce(sa.func.sum(sa.func.length(BODY.c.body))
 _DELETE = sa.delete(BODY).where(
     BODY.c.log_no == bindparam("log"), BODY.c.sequence.in_(bindparam("gone", expanding=True))
 )
-_SET_STREAM = (
+_SET_STREAM = Statement(
     sa.update(STREAM)
     .where(STREAM.c.log_no == bindparam("log"))
     .values(stored_bytes=STREAM.c.stored_bytes + bindparam("more"), closed=bindparam("is_closed"))
 )
+# The order of rows that are kept as tuples.
+_BATCH_COLUMNS = tuple(BATCH.columns.keys())
+_BODY_COLUMNS = tuple(BODY.columns.keys())
+_BODY_RUN_COLUMNS = tuple(BODY_RUN.columns.keys())
+
+
+@dataclass(slots=True)
+class _Growth:
+    """What the batches of one transaction have added to a log."""
+
+    before: Frontier
+    state: StreamState
+    checkpoint: bytes
+    runs: list[Run] = field(default_factory=list[Run])
+    hashes: list[bytes] = field(default_factory=list[bytes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +76,13 @@ class _Withdrawal:
 class Staging:
     """Rows by table, in the order in which they have to be written."""
 
+    # By log number, what isn't in the database yet.
+    growths: dict[int, _Growth] = field(default_factory=dict[int, _Growth])
+    batches: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
     streams: list[Row] = field(default_factory=list[Row])
     audiences: list[Row] = field(default_factory=list[Row])
     bodies: list[tuple[int, int, bytes]] = field(default_factory=list[tuple[int, int, bytes]])
-    body_runs: list[Row] = field(default_factory=list[Row])
+    body_runs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
     epochs: list[Row] = field(default_factory=list[Row])
     versions: list[Row] = field(default_factory=list[Row])
     omissions: list[Row] = field(default_factory=list[Row])
@@ -85,19 +108,39 @@ class Staging:
         )
         self.audiences += [{"log_no": log_no, "member": each} for each in opening.audience]
 
+    def grow(self, log_no: int, before: Frontier, appended: Appended) -> None:
+        """Keep a batch's entries, which follow `before`."""
+        state, note = appended.stream.state, appended.signed.note_bytes
+        growth = self.growths.get(log_no)
+        if growth is None:
+            growth = self.growths[log_no] = _Growth(before, state, note)
+        growth.state, growth.checkpoint = state, note
+        growth.runs += appended.runs
+        growth.hashes += appended.hashes
+
+    def settle(self, connection: sa.Connection) -> None:
+        """Write entries and batches now, for whoever looks at them within the transaction."""
+        for log_no, growth in self.growths.items():
+            append_runs(
+                connection,
+                log_no,
+                growth.runs,
+                growth.before,
+                growth.state.frontier,
+                hashes=growth.hashes,
+                state=growth.state.to_bytes(),
+                checkpoint=growth.checkpoint,
+            )
+        self.growths.clear()
+        insert_tuples(connection, BATCH, _BATCH_COLUMNS, self.batches)
+        self.batches.clear()
+
     def take(self, log_no: int, appended: Appended) -> None:
         """Keep what a batch's entries ask for."""
         gains = appended.gains
         self.bodies += [(log_no, sequence, body) for sequence, body in gains.bodies]
         self.body_runs += [
-            {
-                "log_no": log_no,
-                "first_sequence": span.first,
-                "count": span.count,
-                "kind": span.kind,
-                "epoch": span.epoch,
-                "expires_at": span.expires_at,
-            }
+            (log_no, span.first, span.count, int(span.kind), span.epoch, span.expires_at)
             for span in gains.spans
         ]
         self.epochs += [
@@ -121,11 +164,12 @@ class Staging:
 
     def write(self, connection: sa.Connection) -> Counter[int]:
         """Write everything; return the bytes of bodies that withdrawals erased, by log."""
-        insert_bodies(connection, self.bodies)
+        self.settle(connection)
+        insert_tuples(connection, BODY, _BODY_COLUMNS, self.bodies)
+        insert_tuples(connection, BODY_RUN, _BODY_RUN_COLUMNS, self.body_runs)
         for table, rows in (
             (STREAM, self.streams),
             (AUDIENCE, self.audiences),
-            (BODY_RUN, self.body_runs),
             (EPOCH, self.epochs),
             (VERSION, self.versions),
         ):
@@ -139,24 +183,9 @@ class Staging:
         return erased
 
 
-def insert_bodies(connection: sa.Connection, rows: Sequence[tuple[int, int, bytes]]) -> None:
-    """Insert (log number, sequence, body) rows as the driver takes them.
-
-    The one insert with a row for each record: SQLAlchemy's own handling of parameters
-    costs as much again as the insert itself.
-    """
-    if rows:
-        marker = "?" if connection.dialect.name == "sqlite" else "%s"
-        values = ", ".join([marker] * 3)
-        connection.exec_driver_sql(
-            f"INSERT INTO hub_body (log_no, sequence, body) VALUES ({values})",  # noqa: S608 - markers alone
-            list(rows),
-        )
-
-
 def write_stream(connection: sa.Connection, log_no: int, *, more_bytes: int, closed: bool) -> None:
     """Keep what changes about a stream from batch to batch."""
-    connection.execute(_SET_STREAM, {"log": log_no, "more": more_bytes, "is_closed": closed})
+    _SET_STREAM.run(connection, log=log_no, more=more_bytes, is_closed=closed)
 
 
 def add_omissions(connection: sa.Connection, rows: Sequence[Row]) -> None:

@@ -8,7 +8,7 @@ and who signs is decided elsewhere; the exact bytes given are the bytes kept.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -34,11 +34,14 @@ from mithaq.store.pages import (
     pack_runs,
     runs_between,
 )
+from mithaq.store.rows import insert_tuples
 from mithaq.store.statement import Statement
 from mithaq.store.tables import LOG, LOG_PAGE, LOG_TILE
 
 ENTRIES_PER_READ_MAX = 65_536
 PAGES_AT_ONCE = 64
+# A piece for a reader is of about one page (PROTOCOL 5.1).
+PAGE_ENTRIES_MAX = 256
 
 _HEAD = Statement(
     sa.select(
@@ -57,8 +60,8 @@ _TO_ADVANCE = (
 )
 _ADVANCE = Statement(_TO_ADVANCE)
 _ADVANCE_SIGNED = Statement(_TO_ADVANCE.values(checkpoint=bindparam("note")))
-_INSERT_PAGE = Statement(sa.insert(LOG_PAGE))
-_INSERT_TILE = Statement(sa.insert(LOG_TILE))
+_PAGE_COLUMNS = ("log_no", "start", "entries", "packing", "payload")
+_TILE_COLUMNS = ("log_no", "level", "tile_index", "hashes")
 _TILE = Statement(
     sa.select(LOG_TILE.c.hashes).where(
         LOG_TILE.c.log_no == bindparam("log"),
@@ -172,7 +175,8 @@ def append(
     """
     after = frontier.extend(hashes)
     growth = _Growth(log, frontier, after, state, checkpoint)
-    _append(connection, growth, hashes, packing=Packing.LEAVES, payload=pack_leaves(leaves))
+    page = _Page(Packing.LEAVES, len(leaves), pack_leaves(leaves))
+    _append(connection, growth, hashes, [page])
     return after
 
 
@@ -187,13 +191,28 @@ def append_runs(
     state: bytes = b"",
     checkpoint: bytes | None = None,
 ) -> None:
-    """Append a stream's runs as one page, from what `StreamState.admit_all` returned.
+    """Append a stream's runs from what `StreamState.admit_all` returned.
 
-    Raise LogMovedError, with nothing written, if the log's size is no longer
-    `frontier_before`'s.
+    Whole runs go into one page, up to PAGE_ENTRIES_MAX entries or one run. Raise
+    LogMovedError, with nothing written, if the log's size is no longer `frontier_before`'s.
     """
     growth = _Growth(log, frontier_before, frontier_after, state, checkpoint)
-    _append(connection, growth, hashes, packing=Packing.RUNS, payload=pack_runs(runs))
+    pages = [
+        _Page(Packing.RUNS, sum(map(len, each)), pack_runs(each)) for each in _cut_in_pages(runs)
+    ]
+    _append(connection, growth, hashes, pages)
+
+
+def _cut_in_pages(runs: Sequence[Run]) -> list[list[Run]]:
+    pages: list[list[Run]] = [[]]
+    entries = 0
+    for run in runs:
+        entries += len(run)
+        if pages[-1] and entries > PAGE_ENTRIES_MAX:
+            pages.append([])
+            entries = len(run)
+        pages[-1].append(run)
+    return pages
 
 
 def set_checkpoint(connection: sa.Connection, log: int, note: bytes) -> None:
@@ -225,28 +244,26 @@ class _Growth:
     checkpoint: bytes | None
 
 
+class _Page(NamedTuple):
+    packing: Packing
+    entries: int
+    payload: bytes
+
+
 def _append(
-    connection: sa.Connection,
-    growth: _Growth,
-    hashes: Sequence[bytes],
-    *,
-    packing: Packing,
-    payload: bytes,
+    connection: sa.Connection, growth: _Growth, hashes: Sequence[bytes], pages: Sequence[_Page]
 ) -> None:
     start = growth.before.size
     if not hashes or growth.after.size != start + len(hashes):
         raise LogRangeError(f"{len(hashes)} entries don't lead from {start} to {growth.after.size}")
     # First, so that a second writer is stopped before it writes or waits for anything else.
     _advance(connection, growth)
-    _INSERT_PAGE.run(
-        connection,
-        log_no=growth.log,
-        start=start,
-        entries=len(hashes),
-        packing=int(packing),
-        payload=payload,
-    )
-    _write_tiles(connection, growth.log, start, hashes)
+    rows: list[tuple[object, ...]] = []
+    for page in pages:
+        rows.append((growth.log, start, page.entries, int(page.packing), page.payload))
+        start += page.entries
+    insert_tuples(connection, LOG_PAGE, _PAGE_COLUMNS, rows)
+    _write_tiles(connection, growth.log, growth.before.size, hashes)
 
 
 def _advance(connection: sa.Connection, growth: _Growth) -> None:
@@ -267,23 +284,15 @@ def _advance(connection: sa.Connection, growth: _Growth) -> None:
 
 def _write_tiles(connection: sa.Connection, log: int, size: int, hashes: Sequence[bytes]) -> None:
     partial = _partial_rows(connection, log, size, len(hashes))
-    fresh: list[dict[str, object]] = []
+    fresh: list[tuple[object, ...]] = []
     for tile in tiles.append(size, partial, hashes):
         if tile.level in partial and tile.index == size >> TILE_HEIGHT * (tile.level + 1):
             _WIDEN_TILE.run(
                 connection, log=log, at_level=tile.level, at_index=tile.index, row=tile.hashes
             )
         else:
-            fresh.append(
-                {
-                    "log_no": log,
-                    "level": tile.level,
-                    "tile_index": tile.index,
-                    "hashes": tile.hashes,
-                }
-            )
-    if fresh:
-        _INSERT_TILE.run_many(connection, fresh)
+            fresh.append((log, tile.level, tile.index, tile.hashes))
+    insert_tuples(connection, LOG_TILE, _TILE_COLUMNS, fresh)
 
 
 def _partial_rows(connection: sa.Connection, log: int, size: int, count: int) -> dict[int, bytes]:

@@ -36,10 +36,10 @@ from mithaq.node.exchange.out_stream import (
 )
 from mithaq.node.exchange.receipts import Receipt, verify_receipt
 from mithaq.node.exchange.refusals import check_refusals
-from mithaq.node.exchange.rows import insert_tuples
 from mithaq.node.exchange.withheld import check_named, check_told, keep_list
 from mithaq.store import log_store
 from mithaq.store.audit import root_at
+from mithaq.store.rows import insert_tuples
 from mithaq.store.tables import LOG
 from mithaq.v1 import exchange_pb2
 

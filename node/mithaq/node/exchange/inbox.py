@@ -28,10 +28,10 @@ from mithaq.node.exchange.home import Home, instant, milliseconds
 from mithaq.node.exchange.judge import HeaderPiece, judge_headers
 from mithaq.node.exchange.receipts import HELD, Receipt, sign_receipt
 from mithaq.node.exchange.refusals import RefusalList, check_refusals
-from mithaq.node.exchange.rows import insert_tuples
 from mithaq.node.exchange.taking_back import take_back_all
 from mithaq.node.tables import AcceptanceRow, ReceiptRow, RefusalListRow
 from mithaq.store.engine import bulk_insert
+from mithaq.store.rows import insert_tuples
 from mithaq.store.tables import table_of
 from mithaq.v1 import exchange_pb2
 

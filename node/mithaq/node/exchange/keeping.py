@@ -23,7 +23,6 @@ from mithaq.node.exchange.home import Home, seconds
 from mithaq.node.exchange.in_stream import Awaited, InStream
 from mithaq.node.exchange.opening import Opened, Refused
 from mithaq.node.exchange.out_stream import DISCLOSURE, STREAM, WITHDRAWAL
-from mithaq.node.exchange.rows import insert_rows
 from mithaq.node.exchange.stored import (
     RECORD,
     item_id,
@@ -41,6 +40,7 @@ from mithaq.node.records.model import ParsedRecord, RecordKind
 from mithaq.node.sealing.errors import ErasedError
 from mithaq.node.tables import RecordStatus
 from mithaq.store.audit_entry import AuditEntry, Decision, Operation, RecordRef
+from mithaq.store.rows import insert_rows
 from mithaq.v1 import record_pb2
 
 WITHDRAWN_BEFORE: Final = "WITHDRAWN_BEFORE"

@@ -45,7 +45,6 @@ from mithaq.node.exchange.epochs import (
 )
 from mithaq.node.exchange.errors import NoStreamError
 from mithaq.node.exchange.home import Home, milliseconds
-from mithaq.node.exchange.rows import insert_tuples
 from mithaq.node.sealing.body import ContentKey
 from mithaq.node.sealing.epoch import EpochPlace
 from mithaq.node.tables import (
@@ -57,6 +56,7 @@ from mithaq.node.tables import (
 )
 from mithaq.store import log_store
 from mithaq.store.engine import bulk_insert
+from mithaq.store.rows import insert_tuples
 from mithaq.store.statement import Statement
 from mithaq.store.tables import table_of
 

@@ -18,12 +18,12 @@ from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.out_stream import Batch, OwnStream, Posted, Posting, post
 from mithaq.node.exchange.quota import QuotaBook
 from mithaq.node.exchange.routing import Routes
-from mithaq.node.exchange.rows import insert_rows
 from mithaq.node.exchange.stored import RECORD, next_record_no
 from mithaq.node.lookup import index
 from mithaq.node.lookup.keys import keys_of
 from mithaq.node.lookup.runs import sorted_entries
 from mithaq.node.records.model import ParsedRecord
+from mithaq.store.rows import insert_rows
 
 
 @dataclass(slots=True)
