@@ -1,21 +1,24 @@
 """What is denied keeps its place: header kept, body dropped, refusal signed (PROTOCOL 5.2)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from mithaq.certs import acts
 from mithaq.certs.keys import ReceptionKey, verify_ed25519
+from mithaq.hub.bench import QuotaBook, RegistryBench
 from mithaq.hub.committer import Accepted
 from mithaq.hub.pieces import Wanted
 from mithaq.hub.reading import next_bodies, next_headers, own_range
-from mithaq.ledger.instants import minute_of
-from mithaq.ledger.kinds import StreamRole
+from mithaq.ledger.instants import day_from, minute_of
+from mithaq.ledger.kinds import EntryKind, Priority, StreamRole
 from mithaq.ledger.lists import refusal_list_bytes
 from mithaq.v1 import exchange_pb2
 from tests.federation import Federation, agreement, clause
 from tests.hub.core import LOG, Core
-from tests.streams import StreamWriter, open_terms
+from tests.streams import CATEGORY, StreamWriter, open_terms
 
 SENDER, READER = "eg-moi", "tn-dgsn"
 TICK = timedelta(seconds=1)
@@ -296,3 +299,40 @@ def test_erasures_are_answered_while_the_agreement_is_wound_down(core: Core) -> 
     hit = answers.put(1, category="RETURN_MESSAGE")
     assert reasons(core.accept(answers)) == {hit: "AGREEMENT_ENDED"}
     assert receipt
+
+
+def test_terms_are_judged_once_and_anew_for_other_readers_or_another_registry(core: Core) -> None:
+    writer = opened(core)
+    terms = writer.terms(
+        EntryKind.PUT,
+        epoch=1,
+        category=CATEGORY,
+        priority=Priority.ROUTINE,
+        expires_at=day_from(datetime.now(UTC) + timedelta(days=30)),
+    )
+    stream = core.directory.stream(LOG)
+
+    def look(connection: sa.Connection) -> None:
+        at = datetime.now(UTC)
+
+        def bench() -> RegistryBench:
+            quotas = QuotaBook(connection, at=at)
+            return RegistryBench(core.federation.registry, quotas, at=at)
+
+        this = bench()
+        assert this.judge(terms, [7], stream=stream) == {}
+        core.federation.suspend(READER)
+        # Of one transaction: the registry doesn't change within it.
+        assert this.judge(terms, [8], stream=stream) == {}
+        of_others = replace(stream, readers=("int-iom",))
+        assert this.judge(terms, [8], stream=of_others) == {}
+        suspended = bench().judge(terms, [8], stream=stream)
+        assert list(suspended) == [8]
+        assert bench().judge(terms, [8], stream=of_others) == {}
+        # The same one, asked of both.
+        last = bench()
+        assert last.judge(terms, [8], stream=of_others) == {}
+        assert last.judge(terms, [8], stream=stream) == suspended
+        assert last.judge(terms, [8], stream=of_others) == {}
+
+    core.database.read_sync(look)

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mithaq.store.engine import Database, after_commit, bulk_insert, open_database
+from mithaq.store.engine import (
+    WRITER_CACHE_KIB,
+    Database,
+    after_commit,
+    bulk_insert,
+    open_database,
+)
 from mithaq.store.errors import (
     DatabaseUrlError,
     DiskFullError,
@@ -185,6 +191,17 @@ class TestSqlite:
             database.write_sync(lambda c: c.exec_driver_sql(f"PRAGMA {pragma}").scalar()) == value
         )
         database.close()
+
+    def test_the_writer_keeps_as_much_in_memory_as_it_is_told_to(self, sqlite_url: str) -> None:
+        sizes: list[object] = []
+        for database in (
+            open_database(sqlite_url),
+            open_database(sqlite_url, writer_cache_kib=512),
+        ):
+            look = database.write_sync(lambda c: c.exec_driver_sql("PRAGMA cache_size").scalar())
+            sizes.append(look)
+            database.close()
+        assert sizes == [-WRITER_CACHE_KIB, -512]
 
     def test_an_erased_row_is_nowhere_in_the_files(self, sqlite_url: str, tmp_path: Path) -> None:
         database = open_database(sqlite_url)

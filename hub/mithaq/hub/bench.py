@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from mithaq.agreements.reason import Reason
 from mithaq.certs.registry import Registry
-from mithaq.hub.admission import check_opening, check_registry_size, judge
+from mithaq.hub.admission import Verdict, check_opening, check_registry_size, judge
 from mithaq.hub.batch import PublishedBatch
 from mithaq.hub.directory import HeldStream
 from mithaq.hub.tables import QUOTA
@@ -89,6 +89,8 @@ class RegistryBench:
         self.registry = registry
         self.at = at
         self._quotas = quotas
+        # By terms, stream and readers: registry and clock are the transaction's own.
+        self._verdicts: dict[tuple[int, bytes, tuple[str, ...]], tuple[Terms, Verdict]] = {}
 
     def check_opening(self, terms: Terms, opening: Opening, *, sender: str) -> None:
         """Raise OpeningRefusedError unless this stream may be opened."""
@@ -104,9 +106,7 @@ class RegistryBench:
     ) -> dict[int, str]:
         """Return the refused among entries of these terms: a stable reason by sequence."""
         opening = stream.state.opening
-        verdict = judge(
-            terms, opening=opening, readers=stream.readers, registry=self.registry, at=self.at
-        )
+        verdict = self._verdict(terms, stream)
         if verdict.reason is not None:
             return dict.fromkeys(sequences, str(verdict.reason))
         # A clause's quota counts disclosures; answers to them are never held back.
@@ -114,6 +114,19 @@ class RegistryBench:
             return {}
         allowed = self._within_quota(verdict.clause_ids, opening.agreement_id, stream, sequences)
         return dict.fromkeys(sequences[allowed:], str(Reason.QUOTA_USED_UP))
+
+    def _verdict(self, terms: Terms, stream: HeldStream) -> Verdict:
+        """Judge terms, once for all entries of this transaction that have them (PROTOCOL 3.4)."""
+        key = id(terms), stream.state.stream_id, stream.readers
+        known = self._verdicts.get(key)
+        if known is None:
+            opening, readers = stream.state.opening, stream.readers
+            verdict = judge(
+                terms, opening=opening, readers=readers, registry=self.registry, at=self.at
+            )
+            # With the terms themselves, which are this object for as long as they are here.
+            known = self._verdicts[key] = terms, verdict
+        return known[1]
 
     def open_note(self, batch: PublishedBatch, *, origin: str) -> SignedCheckpoint:
         """Return the batch's checkpoint once both of its sender's signatures have verified."""

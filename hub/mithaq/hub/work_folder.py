@@ -27,6 +27,8 @@ TLS_KEY = "tls"
 # The hub's local authority is named like a member's (see ``service.local_api``).
 LOCAL_OWNER = "int-hub"
 OPERATOR = "operator"
+# The hub appends, erases, and looks at little twice: a larger cache only fills as records come.
+WRITER_CACHE_KIB = 8 * 1024
 
 
 def load_config(folder: Path) -> Loaded[HubConfig]:
@@ -40,7 +42,9 @@ def load_config(folder: Path) -> Loaded[HubConfig]:
 def open_hub_database(config: HubConfig) -> Database:
     """Open the hub's database and migrate it; raise StoreError."""
     # Replicas share a PostgreSQL database; otherwise a second hub is a mistake.
-    database = open_database(config.database_url, exclusive=not config.replicas)
+    database = open_database(
+        config.database_url, exclusive=not config.replicas, writer_cache_kib=WRITER_CACHE_KIB
+    )
     try:
         migrations.upgrade(database, MIGRATIONS)
     except BaseException:

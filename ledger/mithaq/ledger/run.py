@@ -8,6 +8,7 @@ judged: whether its entries may stand where they stand is for ``stream``.
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -35,6 +36,10 @@ _NUMBERS: Final = {
     BODY_OWN_SIZE_BYTES: struct.Struct(">QI64x"),
     BODY_TARGET_SIZE_BYTES: struct.Struct(">QQI64x"),
 }
+
+
+# Each is asked for its numbers several times on its way: as many as one sender has in flight.
+RUNS_KEPT_MAX: Final = 32
 
 
 class Numbers(NamedTuple):
@@ -71,12 +76,7 @@ class Run:
             EntryFormatError: an empty body, or one of more than BODY_SIZE_BYTES_MAX.
 
         """
-        columns = tuple(zip(*_NUMBERS[self.own_size].iter_unpack(self.own_bytes), strict=True))
-        targets = columns[1] if has_target(self.own_size) else ()
-        body_sizes = columns[-1] if has_body(self.own_size) else ()
-        if body_sizes and not 1 <= min(body_sizes) <= max(body_sizes) <= BODY_SIZE_BYTES_MAX:
-            raise EntryFormatError(f"a body has 1 to {BODY_SIZE_BYTES_MAX} bytes")
-        return Numbers(columns[0], targets, body_sizes)
+        return _numbers(self.own_size, self.own_bytes)
 
     def digests(self) -> list[tuple[bytes, bytes]]:
         """Return the body hash and commitment of each entry; of entries without a body, none."""
@@ -96,6 +96,16 @@ class Run:
     def without_first(self, count: int) -> "Run":
         """Return the run after its first ``count`` entries, of which it has more."""
         return Run(self.terms_bytes, self.own_size, self.own_bytes[count * self.own_size :])
+
+
+@lru_cache(maxsize=RUNS_KEPT_MAX)
+def _numbers(own_size: int, own_bytes: bytes) -> Numbers:
+    columns = tuple(zip(*_NUMBERS[own_size].iter_unpack(own_bytes), strict=True))
+    targets = columns[1] if has_target(own_size) else ()
+    body_sizes = columns[-1] if has_body(own_size) else ()
+    if body_sizes and not 1 <= min(body_sizes) <= max(body_sizes) <= BODY_SIZE_BYTES_MAX:
+        raise EntryFormatError(f"a body has 1 to {BODY_SIZE_BYTES_MAX} bytes")
+    return Numbers(columns[0], targets, body_sizes)
 
 
 def check_consecutive(sequences: Sequence[int], *, start: int) -> None:

@@ -10,6 +10,7 @@ refused (PROTOCOL 3.4). What depends on other entries is for ``stream``.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -30,6 +31,8 @@ from mithaq.v1 import entry_pb2
 
 TERMS_VERSION: Final = 1
 TERMS_SIZE_BYTES_MAX: Final = 16 * 1024
+# PROTOCOL 3.4: terms repeat from entry to entry, and from batch to batch within a minute.
+TERMS_KEPT_MAX: Final = 256
 AUDIENCE_MEMBERS_MAX: Final = 64
 PURPOSES_MAX: Final = 32
 CATEGORY_LENGTH_MAX: Final = 40
@@ -213,8 +216,9 @@ def _check_presence(terms: Terms) -> None:
         raise EntryFormatError(f"{terms.kind.name} does not use {', '.join(sorted(unused))}")
 
 
+@lru_cache(maxsize=TERMS_KEPT_MAX)
 def parse_terms(data: bytes) -> Terms:
-    """Read the terms of an entry from their exact bytes.
+    """Read the terms of an entry from their exact bytes; of the same bytes, the same object.
 
     Raises:
         EntryFormatError: too large, not the message, not in canonical encoding, with unknown

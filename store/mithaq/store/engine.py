@@ -10,7 +10,7 @@ import asyncio
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -195,12 +195,17 @@ class Database:
 
 
 def open_database(
-    url: str, *, writer_threads: int = 1, readers: int = 4, exclusive: bool = False
+    url: str,
+    *,
+    writer_threads: int = 1,
+    readers: int = 4,
+    exclusive: bool = False,
+    writer_cache_kib: int = WRITER_CACHE_KIB,
 ) -> Database:
     """Open `sqlite:////path` (created if absent) or `postgresql://…`; connects lazily.
 
-    Raise DatabaseUrlError for anything else, StoreInUseError if `exclusive` and
-    another process holds it exclusively.
+    SQLite's writer keeps pages of `writer_cache_kib` in memory. Raise DatabaseUrlError for
+    anything else, StoreInUseError if `exclusive` and another process holds it exclusively.
     """
     address = parse_url(url)
     if address.get_backend_name() == "sqlite":
@@ -208,8 +213,8 @@ def open_database(
             raise DatabaseUrlError("SQLite has one writer: writer_threads must be 1")
         _create_closed(Path(address.database or ""))
         engines = (
-            _sqlite_engine(address, 1, write=True),
-            _sqlite_engine(address, readers, write=False),
+            _sqlite_engine(address, 1, pragmas=_writer_pragmas(writer_cache_kib)),
+            _sqlite_engine(address, readers, pragmas=(*_PRAGMAS, "query_only = ON")),
         )
     else:
         engines = (
@@ -254,7 +259,7 @@ def bulk_insert(
         connection.execute(sa.insert(table), rows)
 
 
-def _sqlite_engine(address: sa.URL, size: int, *, write: bool) -> sa.Engine:
+def _sqlite_engine(address: sa.URL, size: int, *, pragmas: Sequence[str]) -> sa.Engine:
     engine = sa.create_engine(
         address,
         pool_size=size,
@@ -265,27 +270,28 @@ def _sqlite_engine(address: sa.URL, size: int, *, write: bool) -> sa.Engine:
 
     def prepare(raw: DBAPIConnection, _record: object) -> None:
         raw.isolation_level = None
-        for pragma in _pragmas(write=write):
+        for pragma in pragmas:
             raw.execute(f"PRAGMA {pragma}")
 
     listen(engine, "connect", prepare)
     return engine
 
 
-def _pragmas(*, write: bool) -> Iterable[str]:
+_PRAGMAS = (
     # The page size counts only before the first table, so it stands first.
-    yield f"page_size = {PAGE_SIZE_BYTES}"
-    yield f"busy_timeout = {BUSY_TIMEOUT_MS}"
-    yield "journal_mode = WAL"
+    f"page_size = {PAGE_SIZE_BYTES}",
+    f"busy_timeout = {BUSY_TIMEOUT_MS}",
+    "journal_mode = WAL",
     # NORMAL can lose a signed checkpoint at power loss.
-    yield "synchronous = FULL"
-    yield "secure_delete = ON"
-    yield "foreign_keys = ON"
-    yield "trusted_schema = OFF"
-    if write:
-        yield f"cache_size = -{WRITER_CACHE_KIB}"
-    else:
-        yield "query_only = ON"
+    "synchronous = FULL",
+    "secure_delete = ON",
+    "foreign_keys = ON",
+    "trusted_schema = OFF",
+)
+
+
+def _writer_pragmas(cache_kib: int) -> Sequence[str]:
+    return (*_PRAGMAS, f"cache_size = -{cache_kib}")
 
 
 def _postgresql_engine(address: sa.URL, size: int, *, write: bool) -> sa.Engine:
