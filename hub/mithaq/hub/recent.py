@@ -27,6 +27,8 @@ from mithaq.ledger.entry import BATCH_ENTRIES_MAX, BATCH_SIZE_BYTES_MAX
 
 T = TypeVar("T")
 RECENT_BYTES_MAX = 16 * 1024 * 1024
+# What a batch takes beside its entries and bodies: of small ones, most.
+OBJECTS_BYTES = 2048
 SHARED_BYTES_MAX = 8 * 1024 * 1024
 
 
@@ -54,7 +56,7 @@ class RecentBatch:
     @property
     def weight_bytes(self) -> int:
         """What it takes of the memory."""
-        return self.headers.weight_bytes + self.body_bytes
+        return OBJECTS_BYTES + self.headers.weight_bytes + self.body_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class RecentBatches:
     def forget(self, logs: Iterable[int]) -> None:
         """Keep nothing of these streams any more: something of them was erased."""
         gone = set(logs)
+        if not gone:
+            return
         self._drop(lambda log_no, _: log_no in gone)
 
     def forget_below(self, log_no: int, end: int) -> None:
