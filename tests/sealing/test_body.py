@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mithaq.ledger.commitment import Padded, content_info, pad, record_commitment
 from mithaq.ledger.errors import CommitmentMismatchError, PaddingError
-from mithaq.node.sealing.body import ContentKey, SealedBody, salt_for
+from mithaq.node.sealing.body import ContentKey, SealedBody, salt_for, true_body
 from mithaq.node.sealing.errors import BodyMismatchError, BodyUnopenableError
 
 STREAM = bytes(range(32))
@@ -29,7 +29,8 @@ def sealed(record: bytes = b"a record", sequence: int = 7) -> SealedBody:
 
 def opened(body: SealedBody, *, by: ContentKey | None = None, sequence: int = 7) -> Padded:
     by = by or key()
-    return by.open(sequence, body.body, body_hash=body.body_hash, commitment=body.commitment)
+    named = true_body(body.body, body_hash=body.body_hash)
+    return by.open(sequence, named, commitment=body.commitment)
 
 
 @given(st.binary(max_size=40_000), st.integers(0, 2**63 - 1))

@@ -4,10 +4,10 @@ PROTOCOL 5.4. The one rule: nothing is opened before the whole message has been 
 complete, in order and true to its headers' hashes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -17,9 +17,12 @@ from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.in_stream import Awaited, InStream
 from mithaq.node.exchange.omissions import OPENED, Omission, OmissionDesk
 from mithaq.node.exchange.receipts import Receipt
-from mithaq.node.sealing.body import sha256
-from mithaq.node.sealing.errors import BodyMismatchError
+from mithaq.node.sealing.body import TrueBody, true_body
+from mithaq.store.audit_entry import RECORDS_PER_ENTRY_MAX
 from mithaq.v1 import exchange_pb2
+
+# Together they are one savepoint, one receipt and one audit entry.
+JOINED_BODIES_MAX: Final = RECORDS_PER_ENTRY_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,49 @@ class ArrivedBodies:
         return sum(map(len, self.bodies.values()))
 
 
+def by_stream(arrived: Iterable[ArrivedBodies]) -> dict[bytes, list[ArrivedBodies]]:
+    """Return the pieces of each stream in the order in which they came."""
+    streams: dict[bytes, list[ArrivedBodies]] = {}
+    for each in arrived:
+        streams.setdefault(each.stream_id, []).append(each)
+    return streams
+
+
+def in_groups(pieces: Iterable[ArrivedBodies]) -> Iterator[list[ArrivedBodies]]:
+    """Yield neighbouring pieces of one stream that may be checked as if they had come as one.
+
+    A piece that proves what it leaves out stands alone.
+    """
+    group: list[ArrivedBodies] = []
+    count = 0
+    for each in pieces:
+        if group and (
+            count + len(each.bodies) > JOINED_BODIES_MAX or not _continues(group[-1], each)
+        ):
+            yield group
+            group, count = [], 0
+        group.append(each)
+        count += len(each.bodies)
+    if group:
+        yield group
+
+
+def _continues(last: ArrivedBodies, following: ArrivedBodies) -> bool:
+    """Tell whether the bodies of a piece lie between its own end and that of the one before."""
+    if last.omissions or following.omissions or max(last.bodies, default=0) >= last.through_size:
+        return False
+    lowest = min(following.bodies, default=last.through_size)
+    return last.through_size <= lowest <= following.through_size
+
+
+def joined(group: Sequence[ArrivedBodies]) -> ArrivedBodies:
+    """Return a group of `in_groups` as one piece."""
+    if len(group) == 1:
+        return group[0]
+    bodies = {sequence: body for each in group for sequence, body in each.bodies.items()}
+    return ArrivedBodies(group[-1].stream_id, group[-1].through_size, bodies, {})
+
+
 class Awaiting(NamedTuple):
     """An awaited entry with its body, or without one where its absence is proven.
 
@@ -48,7 +94,7 @@ class Awaiting(NamedTuple):
     """
 
     entry: Awaited
-    body: bytes | None
+    body: TrueBody | None
     lost: bool = False
 
 
@@ -91,9 +137,8 @@ def check_delivery(
     entries: list[Awaiting] = []
     for entry in awaited:
         body = arrived.bodies.get(entry.sequence)
-        if body is not None and sha256(body) != entry.body_hash:
-            raise BodyMismatchError(f"the body of entry {entry.sequence} is another one")
-        entries.append(Awaiting(entry, body, lost=entry.sequence in lost))
+        named = None if body is None else true_body(body, body_hash=entry.body_hash)
+        entries.append(Awaiting(entry, named, lost=entry.sequence in lost))
     return Delivered(entries, own)
 
 

@@ -30,7 +30,7 @@ from mithaq.node.records.facts import facts_of
 from mithaq.node.records.header import check_against_header
 from mithaq.node.records.identifiers import issuer_of
 from mithaq.node.records.model import ParsedRecord, RecordKind, parse_record
-from mithaq.node.sealing.body import ContentKey
+from mithaq.node.sealing.body import ContentKey, TrueBody
 from mithaq.node.sealing.epoch import EpochPlace, EpochSecret, open_epoch
 from mithaq.node.sealing.errors import NotAReaderError, SealingError
 
@@ -148,15 +148,13 @@ class Opener:
             },
         )
 
-    def _open(self, entry: Awaited, body: bytes) -> Opened | Refused:
+    def _open(self, entry: Awaited, body: TrueBody) -> Opened | Refused:
         reason = self._verdict(entry.terms)
         key = self._key(entry.terms.epoch or 0)
         if reason is not None or key is None:
             return Refused(entry, reason or self._without_key(entry.terms.epoch or 0))
         try:
-            padded = key.open(
-                entry.sequence, body, body_hash=entry.body_hash, commitment=entry.commitment
-            )
+            padded = key.open(entry.sequence, body, commitment=entry.commitment)
             record = parse_record(padded.record)
             check_against_header(record, entry.terms, audience=self.stream.audience)
             decision = self._decide(record, entry.terms, at=self.at)

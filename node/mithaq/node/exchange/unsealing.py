@@ -6,7 +6,8 @@ nothing of it is lost, because the cursor did not move. The one rule: a stream w
 shows it wrong bodies stops; a sender who sealed wrong ones is refused, entry by entry.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -22,7 +23,14 @@ from mithaq.ledger.names import stream_origin
 from mithaq.node.exchange import in_stream
 from mithaq.node.exchange.accusing import accuse_bodies, accuse_sender
 from mithaq.node.exchange.alarms import ALARM, AUDIT_SHORTER, KEY_ELSEWHERE, raise_alarm
-from mithaq.node.exchange.bodies import ArrivedBodies, Delivered, check_delivery
+from mithaq.node.exchange.bodies import (
+    ArrivedBodies,
+    Delivered,
+    by_stream,
+    check_delivery,
+    in_groups,
+    joined,
+)
 from mithaq.node.exchange.errors import (
     ExchangeError,
     HeadersBehindError,
@@ -46,6 +54,7 @@ from mithaq.store.audit import root_at
 from mithaq.v1 import exchange_pb2
 
 _WAITS: Final = (HeadersBehindError, RegistryStaleError, ReceptionKeyLostError)
+_FAULTS: Final = (LedgerError, ExchangeError, SealingError)
 SET_BACK: Final = declare("own receipt beyond own store", "stream", "lost")
 
 
@@ -75,26 +84,40 @@ def open_bodies(
 ) -> Unsealed:
     """Open and keep pieces of bodies; a stream that fails leaves its neighbours alone."""
     unsealed = Unsealed()
-    waiting: set[bytes] = set()
-    for each in arrived:
-        if each.stream_id in unsealed.failed:
-            continue
-        if each.stream_id in waiting:
-            unsealed.waiting.append(each)
-            continue
+
+    def opened(piece: ArrivedBodies) -> OpenedReceipt:
+        # A piece that fails half-way leaves nothing behind in the transaction.
+        with connection.begin_nested():
+            return _open(connection, home, piece, reception=reception, at=at)
+
+    for stream_id, pieces in by_stream(arrived).items():
+        done = 0
         try:
-            # A piece that fails half-way leaves nothing behind in the transaction.
-            with connection.begin_nested():
-                receipt = _open(connection, home, each, reception=reception, at=at)
+            for group in in_groups(pieces):
+                for count, receipt in _in_turn(group, opened):
+                    unsealed.receipts.append(receipt)
+                    done += count
         except _WAITS:
-            waiting.add(each.stream_id)
-            unsealed.waiting.append(each)
-        except (LedgerError, ExchangeError, SealingError) as fault:
-            unsealed.failed[each.stream_id] = fault
-            accuse_bodies(connection, home, each, fault)
-        else:
-            unsealed.receipts.append(receipt)
+            unsealed.waiting += pieces[done:]
+        except _FAULTS as fault:
+            unsealed.failed[stream_id] = fault
+            accuse_bodies(connection, home, pieces[done], fault)
     return unsealed
+
+
+def _in_turn(
+    group: Sequence[ArrivedBodies], opened: Callable[[ArrivedBodies], OpenedReceipt]
+) -> Iterator[tuple[int, OpenedReceipt]]:
+    """Yield receipts, each with how many pieces it is for: all of them, or one by one.
+
+    Where together they don't hold, each is taken for itself: those before the fault are kept.
+    """
+    if len(group) > 1:
+        with suppress(*_FAULTS):
+            yield len(group), opened(joined(group))
+            return
+    for each in group:
+        yield 1, opened(each)
 
 
 def _open(

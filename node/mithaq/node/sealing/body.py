@@ -3,11 +3,12 @@
 PROTOCOL 4.2 to 4.5. AES-GCM commits to no key, so one ciphertext can be made to open to
 two texts under two keys (LIMITS, "Pitfalls in the cryptography"); what holds a sender to
 one text is the salted commitment in the signed header. The one rule: nothing is returned
-before hash, tag, padding and commitment have all been checked.
+before hash, tag, padding and commitment have all been checked. The hash is checked where
+a body arrives, whether or not it is opened then; that it was is said by its type.
 """
 
 import hashlib
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NewType
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -33,6 +34,17 @@ _SALT: Final = hashlib.sha256(b"mithaq/salt/v1")
 def sha256(data: bytes) -> bytes:
     """Return the hash that a header names a body by."""
     return hashlib.sha256(data).digest()
+
+
+# A body whose hash is the one that its header names; only `true_body` makes one.
+TrueBody = NewType("TrueBody", bytes)
+
+
+def true_body(body: bytes, *, body_hash: bytes) -> TrueBody:
+    """Return the body that a header names (PROTOCOL 4.5), or raise BodyMismatchError."""
+    if hashlib.sha256(body).digest() != body_hash:
+        raise BodyMismatchError("a body has not the hash that its header names")
+    return TrueBody(body)
 
 
 class SealedBody(NamedTuple):
@@ -77,18 +89,15 @@ class ContentKey:
         body = nonce + self._aead.encrypt(nonce, plaintext, body_aad(self._stream_id, sequence))
         return SealedBody(body, sha256(body), record_commitment(plaintext))
 
-    def open(self, sequence: int, body: bytes, *, body_hash: bytes, commitment: bytes) -> Padded:
+    def open(self, sequence: int, body: TrueBody, *, commitment: bytes) -> Padded:
         """Return salt and record of the body that the header at this place names.
 
         Raises:
-            BodyMismatchError: not the bytes whose hash the header carries (PROTOCOL 4.5).
             BodyUnopenableError: sealed under another key or for another place.
             PaddingError: the plaintext is not padded as PROTOCOL 4.3 says.
             CommitmentMismatchError: not the plaintext that the header commits to.
 
         """
-        if sha256(body) != body_hash:
-            raise BodyMismatchError("a body has not the hash that its header names")
         nonce, sealed = body[:NONCE_SIZE_BYTES], body[NONCE_SIZE_BYTES:]
         try:
             plaintext = self._aead.decrypt(nonce, sealed, body_aad(self._stream_id, sequence))
