@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from mithaq.ledger.entry import Priority
+from mithaq.node.exchange.acts import IssueItem
 from mithaq.node.exchange.bodies import (
     JOINED_BODIES_MAX,
     ArrivedBodies,
@@ -11,7 +13,10 @@ from mithaq.node.exchange.bodies import (
 from mithaq.node.exchange.errors import BodyOrderError, BodyWithheldError
 from mithaq.node.exchange.omissions import EXPIRED, Omission
 from mithaq.node.exchange.out_stream import Batch
+from mithaq.node.records.model import ParsedRecord, seal_in
 from mithaq.node.sealing.errors import BodyMismatchError
+from mithaq.v1 import entry_pb2, record_pb2
+from tests.exchange.nodes import OFFICER
 from tests.exchange.relay import Desk, bodies_of, headers_of
 from tests.exchange.test_inbox import sent
 
@@ -82,6 +87,23 @@ def test_another_streams_fault_leaves_a_stream_its_pieces(cairo: Desk, tunis: De
     unsealed = tunis.open_bodies(strange[0], first, strange[1], second)
     assert set(unsealed.failed) == {strange[0].stream_id}
     assert [each.receipt.size for each in unsealed.receipts] == [batches[-1].segment.state.size]
+
+
+def of_priority(record: ParsedRecord, priority: Priority) -> ParsedRecord:
+    message = record_pb2.Record.FromString(record.raw)
+    message.alert.priority = entry_pb2.Priority.ValueType(priority)
+    return seal_in(message)
+
+
+def test_what_each_header_announces_is_judged_for_itself(cairo: Desk, tunis: Desk) -> None:
+    priorities = [Priority.URGENT, Priority.ROUTINE, Priority.URGENT]
+    alerts = [of_priority(cairo.alert(), each) for each in priorities]
+    cairo.do(*(IssueItem(each, None, None, OFFICER) for each in alerts))
+    batches = cairo.take_batches()
+    assert len(batches[-1].segment.runs) > len(set(priorities)), "OPEN, EPOCH and two terms"
+    unsealed = tunis.receive(*batches)
+    assert not any(each.lists for each in unsealed.receipts)
+    assert tunis.number("SELECT count(*) FROM node_record") == len(alerts)
 
 
 def test_pieces_are_joined_up_to_a_number_of_bodies() -> None:

@@ -23,7 +23,7 @@ from mithaq.agreements.vocabulary import (
 from mithaq.ledger.entry import EntryKind, Priority, Terms
 from mithaq.node.records.errors import HeaderMismatchError
 from mithaq.node.records.facts import facts_of, fields_of
-from mithaq.node.records.header import check_against_header
+from mithaq.node.records.header import Announcement
 from mithaq.node.records.model import ParsedRecord, parse_record, seal_in
 from mithaq.node.records.synthetic import CATEGORIES
 from mithaq.v1 import record_pb2 as wire
@@ -208,8 +208,12 @@ def terms(
     )
 
 
+def check_announced(record: ParsedRecord, announced: Terms, *, audience: list[str]) -> None:
+    Announcement.of(announced, audience=audience).check(record)
+
+
 def test_a_record_is_what_its_header_announced() -> None:
-    check_against_header(alert(), terms(), audience=["tn-dgsn"])
+    check_announced(alert(), terms(), audience=["tn-dgsn"])
 
 
 @pytest.mark.parametrize(
@@ -218,7 +222,7 @@ def test_a_record_is_what_its_header_announced() -> None:
 )
 def test_a_record_that_its_header_did_not_announce_is_refused(other: Terms) -> None:
     with pytest.raises(HeaderMismatchError):
-        check_against_header(alert(), other, audience=["tn-dgsn"])
+        check_announced(alert(), other, audience=["tn-dgsn"])
 
 
 def test_an_answer_has_no_expiry_but_its_headers() -> None:
@@ -229,13 +233,13 @@ def test_an_answer_has_no_expiry_but_its_headers() -> None:
         done_at=int(AT.timestamp()),
     )
     record = seal_in(wire.Record(erasure_receipt=receipt))
-    check_against_header(record, terms(category="ERASURE_RECEIPT"), audience=["eg-moi"])
+    check_announced(record, terms(category="ERASURE_RECEIPT"), audience=["eg-moi"])
     with pytest.raises(HeaderMismatchError):
-        check_against_header(record, terms(category="RETURN_MESSAGE"), audience=["eg-moi"])
+        check_announced(record, terms(category="RETURN_MESSAGE"), audience=["eg-moi"])
 
 
 def test_a_record_in_a_stream_to_a_state_that_it_excludes_is_refused() -> None:
     record = parse_record(changed(lambda a: a.restrictions.exclude_states.append("TUN")))
-    check_against_header(record, terms(), audience=["jo-psd"])
+    check_announced(record, terms(), audience=["jo-psd"])
     with pytest.raises(HeaderMismatchError):
-        check_against_header(record, terms(), audience=["jo-psd", "tn-dgsn"])
+        check_announced(record, terms(), audience=["jo-psd", "tn-dgsn"])

@@ -27,7 +27,7 @@ from mithaq.node.exchange.in_stream import Awaited, InStream
 from mithaq.node.exchange.refusals import LOST
 from mithaq.node.records.errors import RecordError
 from mithaq.node.records.facts import facts_of
-from mithaq.node.records.header import check_against_header
+from mithaq.node.records.header import Announcement
 from mithaq.node.records.identifiers import issuer_of
 from mithaq.node.records.model import ParsedRecord, RecordKind, parse_record
 from mithaq.node.sealing.body import ContentKey, TrueBody
@@ -63,6 +63,15 @@ class Refused(NamedTuple):
     other: tuple[int, int] | None = None
 
 
+class _JudgedTerms(NamedTuple):
+    """Terms, why the registry refuses entries of them, their epoch's key, what they announce."""
+
+    terms: Terms
+    refusal: str | None
+    key: ContentKey | None
+    announced: Announcement
+
+
 @dataclass(slots=True)
 class Opener:
     """Opens the bodies of one stream in one transaction, epoch after epoch."""
@@ -74,7 +83,7 @@ class Opener:
     at: datetime
     _keys: dict[int, ContentKey | None] = field(default_factory=dict[int, ContentKey | None])
     _lost_epochs: set[int] = field(default_factory=set[int])
-    _last_verdict: tuple[Terms | None, str | None] = (None, None)
+    _last: _JudgedTerms | None = None
 
     def open_all(self, delivered: Sequence[Awaiting]) -> list[Opened | Refused]:
         """Return what each body holds; entries left out with proof have no part in it.
@@ -149,14 +158,13 @@ class Opener:
         )
 
     def _open(self, entry: Awaited, body: TrueBody) -> Opened | Refused:
-        reason = self._verdict(entry.terms)
-        key = self._key(entry.terms.epoch or 0)
-        if reason is not None or key is None:
-            return Refused(entry, reason or self._without_key(entry.terms.epoch or 0))
+        judged = self._judge(entry.terms)
+        if judged.refusal is not None or judged.key is None:
+            return Refused(entry, judged.refusal or self._without_key(entry.terms.epoch or 0))
         try:
-            padded = key.open(entry.sequence, body, commitment=entry.commitment)
+            padded = judged.key.open(entry.sequence, body, commitment=entry.commitment)
             record = parse_record(padded.record)
-            check_against_header(record, entry.terms, audience=self.stream.audience)
+            judged.announced.check(record)
             decision = self._decide(record, entry.terms, at=self.at)
         except (SealingError, LedgerError) as fault:
             return Refused(entry, fault.code, fault.alarm)
@@ -177,20 +185,23 @@ class Opener:
         """
         return self._decide(record, terms, at=min(terms.created_at, self.at)).allowed
 
-    def _verdict(self, terms: Terms) -> str | None:
-        """Return why entries of these terms are refused by the registry; judged once each."""
+    def _judge(self, terms: Terms) -> _JudgedTerms:
+        """Return what holds for every entry of these terms."""
         # Terms are parsed once, so neighbours share the object.
-        judged, verdict = self._last_verdict
-        if judged is not terms:
+        if self._last is None or self._last.terms is not terms:
             # PROTOCOL 2.5: by our own registry, at the time at which we commit it.
             narrowed = self.home.registry.narrowing_since(
                 terms.registry_size,
                 members=(self.stream.sender, self.home.member),
                 agreement=self.stream.agreement_id,
             )
-            verdict = NARROWED_SINCE if narrowed else None
-            self._last_verdict = terms, verdict
-        return verdict
+            self._last = _JudgedTerms(
+                terms,
+                NARROWED_SINCE if narrowed else None,
+                self._key(terms.epoch or 0),
+                Announcement.of(terms, audience=self.stream.audience),
+            )
+        return self._last
 
     def _key(self, epoch: int) -> ContentKey | None:
         if epoch not in self._keys:
