@@ -14,6 +14,8 @@ from mithaq.node.exchange.reception import (
     keep_key,
     load_keys,
 )
+from mithaq.node.sealing.at_rest import StorageKey
+from mithaq.node.sealing.errors import AtRestError
 from tests.exchange.nodes import OFFICER
 from tests.exchange.relay import Desk, bodies_of, headers_of
 from tests.exchange.test_outbox import renew
@@ -101,6 +103,22 @@ def test_a_reader_that_was_away_still_has_the_key_for_its_backlog(
         tunis.open_bodies(bodies_of(each))
     assert tunis.number("SELECT count(*) FROM node_record") == 1
     assert destroyed(tunis) == [old.key_id]
+
+
+def test_a_kept_key_that_does_not_open_is_held_against_nobody(cairo: Desk, tunis: Desk) -> None:
+    cairo.done(IssueItem(cairo.alert(), None, None, OFFICER))
+    *before, batch = [
+        each for each in cairo.take_batches() if "tn-dgsn" in each.segment.state.opening.audience
+    ]
+    tunis.receive(*before)
+    tunis.hold(headers_of(tunis.federation, batch))
+    right, tunis.home.storage = tunis.home.storage, StorageKey(bytes(32))
+    unsealed = tunis.open_bodies(bodies_of(batch))
+    assert isinstance(unsealed.failed[batch.stream_id], AtRestError)
+    assert tunis.number("SELECT count(*) FROM node_refusal") == 0
+    assert tunis.alarms() == []
+    tunis.home.storage = right
+    assert not tunis.open_bodies(bodies_of(batch)).failed
 
 
 def test_no_reception_key_stands_in_the_database_in_the_clear(

@@ -13,6 +13,7 @@ no signature: ``checkpoint`` does, over the root that this state recomputes.
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from mithaq.ledger.checkpoint import Checkpoint
@@ -188,7 +189,7 @@ class StreamState:
         open_leaf, frontier, counts, successor, readers = parts
         epoch, bodies, registry_size, closed = _COUNTS.unpack(counts)
         state = replace(
-            cls.open(open_leaf),
+            _opened(open_leaf),
             frontier=Frontier.from_bytes(frontier),
             epoch=epoch,
             epoch_readers=_split_readers(readers),
@@ -201,6 +202,9 @@ class StreamState:
             raise EntryFormatError("a stream state is not in its one spelling")
         return state
 
+
+# A stream's state is read for each of its batches, and its OPEN is always the same.
+_opened: Final = lru_cache(maxsize=1024)(StreamState.open)
 
 # What PROTOCOL calls a stream is, to this code, the state that it is in.
 Stream = StreamState

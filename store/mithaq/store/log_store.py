@@ -43,11 +43,15 @@ PAGES_AT_ONCE = 64
 # A piece for a reader is of about one page (PROTOCOL 5.1).
 PAGE_ENTRIES_MAX = 256
 
-_HEAD = Statement(
-    sa.select(
-        LOG.c.origin, LOG.c.size, LOG.c.root, LOG.c.frontier, LOG.c.checkpoint, LOG.c.state
-    ).where(LOG.c.log_no == bindparam("log"))
+HEAD_COLUMNS = (
+    LOG.c.origin,
+    LOG.c.size,
+    LOG.c.root,
+    LOG.c.frontier,
+    LOG.c.checkpoint,
+    LOG.c.state,
 )
+_HEAD = Statement(sa.select(*HEAD_COLUMNS).where(LOG.c.log_no == bindparam("log")))
 _TO_ADVANCE = (
     sa.update(LOG)
     .where(LOG.c.log_no == bindparam("log"), LOG.c.size == bindparam("size_before"))
@@ -156,6 +160,18 @@ def head(connection: sa.Connection, log: int) -> LogHead:
         raise LogMissingError(f"log number {log}")
     origin, size, root, frontier, checkpoint, state = row
     return LogHead(origin, size, root, Frontier.from_bytes(frontier), checkpoint, state)
+
+
+def head_of(row: Any) -> LogHead:  # noqa: ANN401 - a row of SQLAlchemy's
+    """Return the head in a row that has HEAD_COLUMNS, among others."""
+    return LogHead(
+        origin=row.origin,
+        size=row.size,
+        root=row.root,
+        frontier=Frontier.from_bytes(row.frontier),
+        checkpoint=row.checkpoint,
+        state=row.state,
+    )
 
 
 def append(

@@ -78,7 +78,7 @@ def accuse_headers(
         before, head = after
         parts |= {"frontier": before.to_bytes(), "size": head.size, "root": head.root().hex()}
     if stream is not None:
-        parts["known_checkpoint"] = in_stream.held_note(connection, stream) or b""
+        parts["known_checkpoint"] = stream.head.checkpoint or b""
         if isinstance(fault, ForkError) and fault.sequence is not None:
             parts |= _proof_of(connection, stream.log_no, fault.sequence, name="known_entry")
     raise_alarm(
@@ -159,7 +159,7 @@ def accuse_bodies(
         parts["opened_receipt"] = arrived.opened.SerializeToString(deterministic=True)
     if stream is not None:
         parts["sender"] = stream.sender
-        parts["checkpoint"] = in_stream.held_note(connection, stream) or b""
+        parts["checkpoint"] = stream.head.checkpoint or b""
     raise_alarm(
         connection,
         home,

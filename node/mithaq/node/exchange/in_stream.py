@@ -26,12 +26,17 @@ from mithaq.node.exchange.errors import HeadersBehindError
 from mithaq.node.exchange.judge import Judged, Known
 from mithaq.node.exchange.out_stream import STREAM, stream_row
 from mithaq.store import log_store
+from mithaq.store.tables import LOG
 
 _FIRST: Final = Struct(">QI32s32s")
 _NEXT: Final = Struct(">QQI32s32s")
 _TARGETED: Final = Struct(">QQ")
 _TERMS_CACHED_MAX: Final = 4096
-_BY_ID: Final = sa.select(STREAM).where(STREAM.c.stream_id == sa.bindparam("wanted"))
+_BY_ID: Final = (
+    sa.select(STREAM, *log_store.HEAD_COLUMNS)
+    .join(LOG, LOG.c.log_no == STREAM.c.log_no)
+    .where(STREAM.c.stream_id == sa.bindparam("wanted"))
+)
 
 # Terms repeat from entry to entry and from batch to batch.
 terms_of = lru_cache(maxsize=_TERMS_CACHED_MAX)(parse_terms)
@@ -39,7 +44,7 @@ terms_of = lru_cache(maxsize=_TERMS_CACHED_MAX)(parse_terms)
 
 @dataclass(frozen=True, slots=True)
 class InStream:
-    """A received stream, as its row says."""
+    """A received stream, as its row says, and how far its headers are held."""
 
     log_no: int
     stream_id: bytes
@@ -48,6 +53,7 @@ class InStream:
     role: StreamRole
     audience: tuple[str, ...]
     opened_size: int
+    head: log_store.LogHead
     # The hash of our newest list of refusals in it; empty for none.
     refusals_head: bytes = b""
 
@@ -84,6 +90,7 @@ def find(connection: sa.Connection, stream_id: bytes) -> InStream | None:
         StreamRole(row.role),
         tuple(row.audience.split()),
         row.opened_size,
+        log_store.head_of(row),
         row.refusals_head,
     )
 
@@ -91,9 +98,8 @@ def find(connection: sa.Connection, stream_id: bytes) -> InStream | None:
 def known(connection: sa.Connection, stream: InStream) -> Known:
     """Return what judging its next headers needs."""
     log_no = stream.log_no
-    state = StreamState.from_bytes(log_store.head(connection, log_no).state)
     return Known(
-        state,
+        StreamState.from_bytes(stream.head.state),
         log_store.kind_at(connection, log_no),
         partial(log_store.leaf_hashes_at, connection, log_no),
     )
@@ -163,8 +169,3 @@ def withdrawals(judged: Judged) -> Iterator[Withdrawn]:
         if run.own_size == TARGET_SIZE_BYTES:
             for sequence, target in _TARGETED.iter_unpack(run.own_bytes):
                 yield Withdrawn(sequence, target, terms)
-
-
-def held_note(connection: sa.Connection, stream: InStream) -> bytes | None:
-    """Return the sender's newest signed note as it was held: evidence beside another one."""
-    return log_store.head(connection, stream.log_no).checkpoint

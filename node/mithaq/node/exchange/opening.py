@@ -114,12 +114,14 @@ class Opener:
             self._lost_epochs.add(number)
         if body is not None:
             place = EpochPlace(self.stream.stream_id, number, self.stream.sender)
+            # Unwrapped out here: a key of ours that does not open is no fault of the sender's.
+            keys = dict(self.reception)
             try:
                 secret = open_epoch(
                     body,
                     place,
                     reader=self.home.member,
-                    keys=self.reception,
+                    keys=keys,
                     commitment=entry.commitment,
                 )
             except NotAReaderError as fault:

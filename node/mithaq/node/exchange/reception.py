@@ -6,7 +6,7 @@ sealed to it has been opened. The one rule: a key that is still needed is never 
 and one that isn't never kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -19,12 +19,14 @@ from mithaq.certs.keys import ReceptionKey
 from mithaq.node.exchange.home import Home, instant, milliseconds
 from mithaq.node.exchange.in_stream import terms_of
 from mithaq.node.exchange.out_stream import STREAM
+from mithaq.node.sealing.at_rest import StorageKey
 from mithaq.node.tables import ReceptionKeyRow
 from mithaq.store import log_store
 from mithaq.store.tables import LOG, table_of
 
 RECEPTION: Final = table_of(ReceptionKeyRow)
 KEPT_AFTER_SUCCESSOR: Final = timedelta(hours=24)
+_KEPT: Final = sa.select(RECEPTION.c.key_id, RECEPTION.c.secret)
 # An announcement that did not reach the registry is made again.
 RESUBMIT_AFTER: Final = timedelta(minutes=10)
 
@@ -48,12 +50,35 @@ def keep_key(connection: sa.Connection, home: Home, key: ReceptionKey, *, at: da
         )
 
 
-def load_keys(connection: sa.Connection, home: Home) -> Mapping[bytes, ReceptionKey]:
+class KeptKeys(Mapping[bytes, ReceptionKey]):
+    """Own reception keys that are kept, by key id; each is unwrapped when it is asked for.
+
+    Few bodies are EPOCHs, so most of the time none is. Asking for one raises AtRestError
+    where it does not open under this storage key.
+    """
+
+    def __init__(self, wrapped: Mapping[bytes, bytes], storage: StorageKey) -> None:
+        self._wrapped = wrapped
+        self._storage = storage
+
+    def __getitem__(self, key_id: bytes) -> ReceptionKey:
+        wrapped = self._wrapped[key_id]
+        return ReceptionKey.from_bytes(self._storage.unwrap(wrapped, name=_name(key_id)))
+
+    def __contains__(self, key_id: object) -> bool:
+        return key_id in self._wrapped
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._wrapped)
+
+    def __len__(self) -> int:
+        return len(self._wrapped)
+
+
+def load_keys(connection: sa.Connection, home: Home) -> KeptKeys:
     """Return all own reception keys that are kept, by key id."""
-    return {
-        row.key_id: ReceptionKey.from_bytes(home.storage.unwrap(row.secret, name=_name(row.key_id)))
-        for row in connection.execute(sa.select(RECEPTION.c.key_id, RECEPTION.c.secret))
-    }
+    rows = connection.execute(_KEPT)
+    return KeptKeys({row.key_id: row.secret for row in rows}, home.storage)
 
 
 def note_announced(connection: sa.Connection, home: Home) -> None:

@@ -49,7 +49,6 @@ from mithaq.node.exchange.receipts import OPENED, Receipt, sign_receipt, to_mess
 from mithaq.node.exchange.refusals import Refusal, check_refusals, sign_refusals
 from mithaq.node.sealing.errors import SealingError
 from mithaq.service.logging import declare, logger
-from mithaq.store import log_store
 from mithaq.store.audit import root_at
 from mithaq.v1 import exchange_pb2
 
@@ -141,7 +140,7 @@ def _open(
     lists: list[exchange_pb2.RefusalList] = []
     refusals_head = stream.refusals_head
     if arrived.through_size > stream.opened_size:
-        held_size = log_store.head(connection, stream.log_no).size
+        held_size = stream.head.size
         delivered = check_delivery(connection, home, stream, arrived, held_size=held_size, at=at)
         if delivered.own is not None:
             _note_set_back(connection, home, stream, delivered, delivered.own)
@@ -214,7 +213,7 @@ def _note_set_back(
                 "sender": stream.sender,
                 "receipt": to_message(own).SerializeToString(deterministic=True),
                 "opened_size": stream.opened_size,
-                "checkpoint": in_stream.held_note(connection, stream) or b"",
+                "checkpoint": stream.head.checkpoint or b"",
             },
         )
 
@@ -230,7 +229,8 @@ def _sign_opened(
 ) -> Receipt:
     """Return our `opened` for a size of a stream that is opened so far."""
     origin = stream_origin(home.federation, stream.stream_id)
-    head = log_store.head(connection, stream.log_no)
+    # Opening appends nothing to it.
+    head = stream.head
     root = head.root if head.size == size else root_at(connection, stream.log_no, size)
     checkpoint = Checkpoint(origin, size, root)
     return sign_receipt(
