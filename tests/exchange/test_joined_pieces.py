@@ -2,23 +2,29 @@
 
 import dataclasses
 
-from mithaq.ledger.entry import Priority
+import pytest
+
+from mithaq.ledger.entry import BATCH_ENTRIES_MAX, Priority
+from mithaq.ledger.errors import EntryFormatError, RootMismatchError, SequenceGapError
+from mithaq.ledger.stream import Run
 from mithaq.node.exchange.acts import IssueItem
 from mithaq.node.exchange.bodies import (
-    JOINED_BODIES_MAX,
     ArrivedBodies,
     in_groups,
     joined,
 )
 from mithaq.node.exchange.errors import BodyOrderError, BodyWithheldError
+from mithaq.node.exchange.inbox import ArrivedHeaders
+from mithaq.node.exchange.judge import joined as joined_headers
 from mithaq.node.exchange.omissions import EXPIRED, Omission
 from mithaq.node.exchange.out_stream import Batch
+from mithaq.node.exchange.pieces import JOINED_ENTRIES_MAX
 from mithaq.node.records.model import ParsedRecord, seal_in
 from mithaq.node.sealing.errors import BodyMismatchError
 from mithaq.v1 import entry_pb2, record_pb2
 from tests.exchange.nodes import OFFICER
 from tests.exchange.relay import Desk, bodies_of, headers_of
-from tests.exchange.test_inbox import sent
+from tests.exchange.test_inbox import altered, sent
 
 STREAM = bytes(32)
 
@@ -36,6 +42,78 @@ def piece(first: int, count: int, *, end: int | None = None) -> ArrivedBodies:
     """Return bodies at so many sequences from `first` on."""
     bodies = dict.fromkeys(range(first, first + count), b"")
     return ArrivedBodies(STREAM, end or first + count, bodies, {})
+
+
+def on_their_way(cairo: Desk, tunis: Desk, *counts: int) -> list[Batch]:
+    """Return a batch of so many alerts each, of one stream that Tunis has already."""
+    tunis.receive(*sent(cairo))
+    for count in counts:
+        cairo.do(*(IssueItem(cairo.alert(), None, None, OFFICER) for _ in range(count)))
+    return [
+        each for each in cairo.take_batches() if "tn-dgsn" in each.segment.state.opening.audience
+    ]
+
+
+def headers(tunis: Desk, batches: list[Batch]) -> list[ArrivedHeaders]:
+    return [headers_of(tunis.federation, each) for each in batches]
+
+
+def test_headers_that_came_together_are_one_receipt(cairo: Desk, tunis: Desk) -> None:
+    batches = on_their_way(cairo, tunis, 1, 2, 1)
+    held = tunis.hold(*headers(tunis, batches))
+    assert [each.size for each in held.receipts] == [batches[-1].segment.state.size]
+    assert held.receipts[0].root == batches[-1].segment.state.frontier.root()
+    assert tunis.rows("SELECT size FROM node_acceptance ORDER BY size DESC LIMIT 3") == [
+        (each.segment.state.size,) for each in reversed(batches)
+    ]
+    tunis.open_bodies(*map(bodies_of, batches))
+    assert tunis.number("SELECT count(*) FROM node_record") == 5
+
+
+def test_of_headers_that_came_together_those_before_a_wrong_one_are_held(
+    cairo: Desk, tunis: Desk
+) -> None:
+    batches = on_their_way(cairo, tunis, 1, 1, 1)
+    first, second, third = headers(tunis, batches)
+    *runs, last = second.piece.runs
+    own = last.own_bytes[:-1] + bytes([last.own_bytes[-1] ^ 1])
+    evil = altered(second, runs=(*runs, Run(last.terms_bytes, last.own_size, own)))
+    held = tunis.hold(first, evil, third)
+    assert isinstance(held.failed[batches[0].stream_id], RootMismatchError)
+    assert [each.size for each in held.receipts] == [batches[0].segment.state.size]
+    assert tunis.alarms() == ["root mismatch"]
+
+
+@pytest.mark.parametrize("field", ["checkpoint", "acceptance"])
+def test_each_note_of_headers_that_came_together_is_checked(
+    cairo: Desk, tunis: Desk, field: str
+) -> None:
+    batches = on_their_way(cairo, tunis, 1, 1, 1)
+    first, second, third = headers(tunis, batches)
+    evil = altered(second, **{field: getattr(first.piece, field)})
+    held = tunis.hold(first, evil, third)
+    assert batches[0].stream_id in held.failed
+    assert [each.size for each in held.receipts] == [batches[0].segment.state.size]
+
+
+def test_the_last_note_alone_does_not_cover_a_gap(cairo: Desk, tunis: Desk) -> None:
+    batches = on_their_way(cairo, tunis, 1, 1, 1)
+    first, _, third = headers(tunis, batches)
+    held = tunis.hold(first, third)
+    assert isinstance(held.failed[batches[0].stream_id], SequenceGapError)
+    assert [each.size for each in held.receipts] == [batches[0].segment.state.size]
+
+
+def test_pieces_together_may_be_larger_than_a_batch_and_none_of_them_may(
+    cairo: Desk, tunis: Desk
+) -> None:
+    batches = on_their_way(cairo, tunis, BATCH_ENTRIES_MAX // 2, BATCH_ENTRIES_MAX // 2 + 1)
+    pieces = headers(tunis, batches)
+    whole = dataclasses.replace(pieces[0], piece=joined_headers([each.piece for each in pieces]))
+    held = tunis.hold(whole)
+    assert isinstance(held.failed[batches[0].stream_id], EntryFormatError)
+    held = tunis.hold(*pieces)
+    assert [each.size for each in held.receipts] == [batches[-1].segment.state.size]
 
 
 def test_bodies_that_came_together_are_one_receipt_and_one_audit_entry(
@@ -107,10 +185,10 @@ def test_what_each_header_announces_is_judged_for_itself(cairo: Desk, tunis: Des
 
 
 def test_pieces_are_joined_up_to_a_number_of_bodies() -> None:
-    fits = [piece(1, JOINED_BODIES_MAX - 2), piece(JOINED_BODIES_MAX - 1, 2)]
+    fits = [piece(1, JOINED_ENTRIES_MAX - 2), piece(JOINED_ENTRIES_MAX - 1, 2)]
     assert list(in_groups(fits)) == [fits]
-    assert joined(fits) == piece(1, JOINED_BODIES_MAX)
-    more = [*fits, piece(JOINED_BODIES_MAX + 1, 1)]
+    assert joined(fits) == piece(1, JOINED_ENTRIES_MAX)
+    more = [*fits, piece(JOINED_ENTRIES_MAX + 1, 1)]
     assert list(in_groups(more)) == [fits, more[2:]]
 
 

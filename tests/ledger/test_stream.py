@@ -116,11 +116,13 @@ def test_the_same_entries_in_other_portions_give_the_same_state(log: Log) -> Non
     assert singly.state == log.state
 
 
-def test_an_admission_gives_the_leaf_hashes_and_the_terms() -> None:
+def test_an_admission_gives_the_leaf_hashes_the_terms_and_the_frontiers() -> None:
     runs = (epoch_run(1), put_run(2, 2))
     admission = OPENED.admit_all(runs, kind_at=Log().kind_at)
     assert admission.leaf_hashes == [leaf_hash(each) for run in runs for each in run.leaves()]
     assert admission.terms == (EPOCH, PUT)
+    halves = [OPENED.admit_all(runs[:count], kind_at=Log().kind_at).state for count in (1, 2)]
+    assert admission.frontiers == tuple(each.frontier for each in halves)
 
 
 def test_admitting_nothing_changes_nothing(log: Log) -> None:

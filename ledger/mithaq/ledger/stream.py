@@ -63,11 +63,12 @@ KindAt = Callable[[Sequence[int]], Sequence[Slot]]
 
 
 class Admission(NamedTuple):
-    """The state after some runs, their leaf hashes in order, and their terms, one per run."""
+    """The state after some runs, their leaf hashes in order, terms and frontier after each run."""
 
     state: "StreamState"
     leaf_hashes: list[bytes]
     terms: tuple[Terms, ...]
+    frontiers: tuple[Frontier, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,7 @@ class StreamState:
         state = self
         hashes: list[bytes] = []
         placed: list[_Placed] = []
+        frontiers: list[Frontier] = []
         targets: set[int] = set()
         for run in runs:
             terms, numbers = parse_terms(run.terms_bytes), run.numbers()
@@ -160,9 +162,10 @@ class StreamState:
             )
             state = replace(state, frontier=state.frontier.extend(fresh))
             hashes += fresh
+            frontiers.append(state.frontier)
             targets.update(numbers.targets)
         _check_targets(targets, placed, size=self.size, kind_at=kind_at)
-        return Admission(state, hashes, tuple(each.terms for each in placed))
+        return Admission(state, hashes, tuple(each.terms for each in placed), tuple(frontiers))
 
     def to_bytes(self) -> bytes:
         """Return the state as bytes, to be stored in the transaction that stores its entries."""

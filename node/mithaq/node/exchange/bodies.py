@@ -7,7 +7,7 @@ complete, in order and true to its headers' hashes.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -16,13 +16,10 @@ from mithaq.node.exchange.errors import BodyOrderError, BodyWithheldError
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.in_stream import Awaited, InStream
 from mithaq.node.exchange.omissions import OPENED, Omission, OmissionDesk
+from mithaq.node.exchange.pieces import grouped
 from mithaq.node.exchange.receipts import Receipt
 from mithaq.node.sealing.body import TrueBody, true_body
-from mithaq.store.audit_entry import RECORDS_PER_ENTRY_MAX
 from mithaq.v1 import exchange_pb2
-
-# Together they are one savepoint, one receipt and one audit entry.
-JOINED_BODIES_MAX: Final = RECORDS_PER_ENTRY_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +41,12 @@ class ArrivedBodies:
         return sum(map(len, self.bodies.values()))
 
 
-def by_stream(arrived: Iterable[ArrivedBodies]) -> dict[bytes, list[ArrivedBodies]]:
-    """Return the pieces of each stream in the order in which they came."""
-    streams: dict[bytes, list[ArrivedBodies]] = {}
-    for each in arrived:
-        streams.setdefault(each.stream_id, []).append(each)
-    return streams
-
-
 def in_groups(pieces: Iterable[ArrivedBodies]) -> Iterator[list[ArrivedBodies]]:
     """Yield neighbouring pieces of one stream that may be checked as if they had come as one.
 
     A piece that proves what it leaves out stands alone.
     """
-    group: list[ArrivedBodies] = []
-    count = 0
-    for each in pieces:
-        if group and (
-            count + len(each.bodies) > JOINED_BODIES_MAX or not _continues(group[-1], each)
-        ):
-            yield group
-            group, count = [], 0
-        group.append(each)
-        count += len(each.bodies)
-    if group:
-        yield group
+    return grouped(pieces, weight=lambda each: len(each.bodies), follows=_continues)
 
 
 def _continues(last: ArrivedBodies, following: ArrivedBodies) -> bool:

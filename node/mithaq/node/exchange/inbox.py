@@ -12,20 +12,18 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from mithaq.certs.errors import TrustError
 from mithaq.ledger.cosignature import Cosignature, Role
-from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.names import HUB
 from mithaq.node.exchange import in_stream
 from mithaq.node.exchange.accusing import accuse_headers
 from mithaq.node.exchange.epochs import REFUSAL
 from mithaq.node.exchange.errors import (
-    ExchangeError,
     HeadersBehindError,
     RegistryBehindError,
 )
 from mithaq.node.exchange.home import Home, instant, milliseconds
-from mithaq.node.exchange.judge import HeaderPiece, judge_headers
+from mithaq.node.exchange.judge import HeaderPiece, end_of, judge_headers
+from mithaq.node.exchange.pieces import FAULTS, by_stream, grouped, in_turn
 from mithaq.node.exchange.receipts import HELD, Receipt, sign_receipt
 from mithaq.node.exchange.refusals import RefusalList, check_refusals
 from mithaq.node.exchange.taking_back import take_back_all
@@ -78,50 +76,65 @@ def hold_headers(
     """Judge and keep pieces of headers; a stream that fails leaves its neighbours alone."""
     held = Held()
     newest: dict[bytes, tuple[int, Receipt]] = {}
-    behind: set[bytes] = set()
-    for each in arrived:
-        stream_id = each.stream_id
-        if stream_id in held.failed:
-            continue
-        if stream_id in behind:
-            held.waiting.append(each)
-            continue
+
+    def keep(group: Sequence[ArrivedHeaders]) -> None:
+        # Pieces that fail half-way leave nothing behind in the transaction.
+        with connection.begin_nested():
+            newest[group[-1].stream_id] = _hold(connection, home, group, held, at=at)
+
+    for stream_id, pieces in by_stream(arrived).items():
+        done = 0
         try:
-            # A piece that fails half-way leaves nothing behind in the transaction.
-            with connection.begin_nested():
-                newest[stream_id] = _hold(connection, home, each, held, at=at)
+            for group in grouped(pieces, weight=_entries, follows=_follows):
+                for count, _ in in_turn(group, keep):
+                    done += count
         except (RegistryBehindError, HeadersBehindError) as fault:
-            behind.add(stream_id)
-            held.waiting.append(each)
+            held.waiting += pieces[done:]
             if isinstance(fault, RegistryBehindError):
                 held.unreplayed.add(stream_id)
-        except (LedgerError, ExchangeError, TrustError) as fault:
+        except FAULTS as fault:
             held.failed[stream_id] = fault
-            accuse_headers(connection, home, each.piece, fault)
+            accuse_headers(connection, home, pieces[done].piece, fault)
     save_receipts(connection, list(newest.values()))
     held.receipts = [receipt for _, receipt in newest.values()]
     return held
 
 
+def _entries(arrived: ArrivedHeaders) -> int:
+    return sum(map(len, arrived.piece.runs))
+
+
+def _follows(last: ArrivedHeaders, following: ArrivedHeaders) -> bool:
+    """Tell whether a piece begins where the last ends; one with refusals stands alone.
+
+    The hub's refusals are believed below the size that they came with, and no further.
+    """
+    if last.refusals or following.refusals:
+        return False
+    return following.piece.first_sequence == end_of(last.piece)
+
+
 def _hold(
     connection: sa.Connection,
     home: Home,
-    arrived: ArrivedHeaders,
+    group: Sequence[ArrivedHeaders],
     held: Held,
     *,
     at: datetime,
 ) -> tuple[int, Receipt]:
-    """Keep a piece and return the stream's log number and our receipt."""
-    piece = arrived.piece
+    """Keep consecutive pieces and return the stream's log number and our receipt."""
+    pieces = [each.piece for each in group]
+    piece = pieces[-1]
     stream = in_stream.find(connection, piece.stream_id)
     known = None if stream is None else in_stream.known(connection, stream)
-    judged = judge_headers(piece, known, registry=home.registry, reader=home.member)
+    judged = judge_headers(pieces, known, registry=home.registry, reader=home.member)
     if stream is None:
         in_stream.check_predecessor(connection, judged.state.opening.predecessor)
-    lists = _check_hub_refusals(home, arrived, size=judged.state.size)
+    lists = _check_hub_refusals(home, group[-1], size=judged.state.size)
     if stream is None or judged.hashes:
         log_no = in_stream.hold(connection, stream, judged, note=piece.checkpoint)
-        _save_acceptance(connection, log_no, judged.state.size, piece.acceptance)
+        fresh = [each for each in pieces if end_of(each) > judged.before.size]
+        _save_acceptances(connection, log_no, fresh)
         save_refusals(connection, log_no, lists, at=at)
         withdrawn = list(in_stream.withdrawals(judged))
         if withdrawn:
@@ -177,6 +190,7 @@ def is_mldsa_due(
     return is_due
 
 
+_ACCEPTANCE_COLUMNS: Final = ("log_no", "size", "at_ms", "cosignature")
 _RECEIPT_COLUMNS: Final = (
     "log_no",
     "reader",
@@ -209,16 +223,14 @@ def save_receipts(connection: sa.Connection, receipts: Sequence[tuple[int, Recei
     insert_tuples(connection, RECEIPT, _RECEIPT_COLUMNS, rows, once=True)
 
 
-def _save_acceptance(connection: sa.Connection, log_no: int, size: int, line: str) -> None:
-    connection.execute(
-        sa.insert(ACCEPTANCE),
-        {
-            "log_no": log_no,
-            "size": size,
-            "at_ms": milliseconds(Cosignature.parse(line).at),
-            "cosignature": line,
-        },
-    )
+def _save_acceptances(
+    connection: sa.Connection, log_no: int, pieces: Sequence[HeaderPiece]
+) -> None:
+    rows = [
+        (log_no, end_of(each), milliseconds(Cosignature.parse(each.acceptance).at), each.acceptance)
+        for each in pieces
+    ]
+    insert_tuples(connection, ACCEPTANCE, _ACCEPTANCE_COLUMNS, rows)
 
 
 def is_list_known(connection: sa.Connection, log_no: int, signer: str, list_hash: bytes) -> bool:

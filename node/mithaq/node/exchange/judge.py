@@ -5,7 +5,7 @@ itself, wants both signatures of the sender over it and the hub's over that. The
 nothing of a piece of headers is used before all of it has been judged.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from mithaq.certs.errors import TrustError
@@ -42,13 +42,17 @@ class HeaderPiece(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """Headers that may be kept: what is new among them, and the stream after them."""
+    """Headers that may be kept: what is new among them, and the stream after them.
+
+    `ends` are the frontiers after each new run, by size.
+    """
 
     state: StreamState
     before: Frontier
     runs: tuple[Run, ...]
     terms: tuple[Terms, ...]
     hashes: list[bytes]
+    ends: Mapping[int, Frontier]
 
 
 class Known(NamedTuple):
@@ -59,10 +63,17 @@ class Known(NamedTuple):
     hashes_at: HashesAt
 
 
+def joined(pieces: Sequence[HeaderPiece]) -> HeaderPiece:
+    """Return consecutive pieces as one, under the note of the last."""
+    first, last = pieces[0], pieces[-1]
+    runs = tuple(run for each in pieces for run in each.runs)
+    return last._replace(first_sequence=first.first_sequence, runs=runs)
+
+
 def judge_headers(
-    piece: HeaderPiece, known: Known | None, *, registry: Registry, reader: str
+    pieces: Sequence[HeaderPiece], known: Known | None, *, registry: Registry, reader: str
 ) -> Judged:
-    """Judge a piece of headers against the stream as far as it is known.
+    """Judge consecutive pieces of headers against the stream as far as it is known.
 
     Raises:
         RegistryBehindError: judged by a larger registry than ours; to be repeated later.
@@ -71,7 +82,9 @@ def judge_headers(
             accepted by the hub.
 
     """
-    check_batch(piece.runs)
+    for each in pieces:
+        check_batch(each.runs)
+    piece = joined(pieces)
     judged = _judge_first(piece) if known is None else _judge_next(piece, known)
     last = max((each.registry_size for each in judged.terms), default=0)
     if last > registry.size:
@@ -79,10 +92,19 @@ def judge_headers(
         raise RegistryBehindError(f"an entry names registry size {last}, ours is {registry.size}")
     if known is None:
         _check_opening(judged, registry=registry, reader=reader)
-    checkpoint = judged.state.checkpoint()
-    if not judged.hashes and _end(piece) < checkpoint.size:
-        # PROTOCOL 1.6: said before, entry by entry, and the note over it is of that time.
-        return judged
+    for each in pieces:
+        _check_said(each, judged, registry=registry)
+    return judged
+
+
+def _check_said(piece: HeaderPiece, judged: Judged, *, registry: Registry) -> None:
+    """Check that sender and hub signed the stream as it is after a piece."""
+    checkpoint, end = judged.state.checkpoint(), end_of(piece)
+    if end < checkpoint.size:
+        if end not in judged.ends:
+            # PROTOCOL 1.6: said before, entry by entry, and the note over it is of that time.
+            return
+        checkpoint = Checkpoint(checkpoint.origin, end, judged.ends[end].root())
     sender = member_of(registry, judged.state.opening.sender)
     try:
         check_signed(checkpoint, piece.checkpoint, sender=sender)
@@ -91,11 +113,10 @@ def judge_headers(
     except LedgerError as fault:
         raise HeadersUnsignedError(f"not signed by {sender.id}: {fault}") from fault
     check_accepted(checkpoint, piece.acceptance, registry=registry)
-    return judged
 
 
-def _end(piece: HeaderPiece) -> int:
-    """Return the size of the stream after these entries, which are known."""
+def end_of(piece: HeaderPiece) -> int:
+    """Return the size of the stream after these entries."""
     return piece.first_sequence + sum(len(run) for run in piece.runs)
 
 
@@ -110,12 +131,18 @@ def _judge_first(piece: HeaderPiece) -> Judged:
     if state.stream_id != piece.stream_id:
         raise StreamRuleError("an OPEN does not hash to the stream that it came as")
     hashes = [leaf_hash(state.open_leaf)]
+    ends = {state.size: state.frontier}
     terms: tuple[Terms, ...] = (parse_terms(opening.terms_bytes),)
     if rest:
         admission = state.admit_all(rest, kind_at=_first_puts_of(rest))
         state, terms = admission.state, terms + admission.terms
         hashes += admission.leaf_hashes
-    return Judged(state, Frontier.empty(), piece.runs, terms, hashes)
+        ends |= _by_size(admission.frontiers)
+    return Judged(state, Frontier.empty(), piece.runs, terms, hashes, ends)
+
+
+def _by_size(frontiers: Sequence[Frontier]) -> dict[int, Frontier]:
+    return {each.size: each for each in frontiers}
 
 
 def _first_puts_of(runs: Sequence[Run]) -> KindAt:
@@ -133,9 +160,16 @@ def _judge_next(piece: HeaderPiece, known: Known) -> Judged:
         raise StreamRuleError("headers came as those of another stream")
     runs = trim_overlap(piece.runs, size=state.size, hashes_at=known.hashes_at)
     if not runs:
-        return Judged(state, state.frontier, (), (), [])
+        return Judged(state, state.frontier, (), (), [], {})
     admission = state.admit_all(runs, kind_at=known.kind_at)
-    return Judged(admission.state, state.frontier, runs, admission.terms, admission.leaf_hashes)
+    return Judged(
+        admission.state,
+        state.frontier,
+        runs,
+        admission.terms,
+        admission.leaf_hashes,
+        _by_size(admission.frontiers),
+    )
 
 
 def _check_opening(judged: Judged, *, registry: Registry, reader: str) -> None:

@@ -6,8 +6,7 @@ nothing of it is lost, because the cursor did not move. The one rule: a stream w
 shows it wrong bodies stops; a sender who sealed wrong ones is refused, entry by entry.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -17,7 +16,6 @@ import sqlalchemy as sa
 from mithaq.certs.errors import TrustError
 from mithaq.certs.keys import ReceptionKey
 from mithaq.ledger.checkpoint import Checkpoint
-from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.lists import REFUSED_BY_HUB, refusal_list_hash
 from mithaq.ledger.names import stream_origin
 from mithaq.node.exchange import in_stream
@@ -26,13 +24,11 @@ from mithaq.node.exchange.alarms import ALARM, AUDIT_SHORTER, KEY_ELSEWHERE, rai
 from mithaq.node.exchange.bodies import (
     ArrivedBodies,
     Delivered,
-    by_stream,
     check_delivery,
     in_groups,
     joined,
 )
 from mithaq.node.exchange.errors import (
-    ExchangeError,
     HeadersBehindError,
     ReceptionKeyLostError,
     RegistryStaleError,
@@ -45,15 +41,14 @@ from mithaq.node.exchange.keeping import Keeper
 from mithaq.node.exchange.omissions import REFUSED as OMITTED_AS_REFUSED
 from mithaq.node.exchange.opening import Opener, Refused
 from mithaq.node.exchange.out_stream import STREAM
+from mithaq.node.exchange.pieces import FAULTS, by_stream, in_turn
 from mithaq.node.exchange.receipts import OPENED, Receipt, sign_receipt, to_message
 from mithaq.node.exchange.refusals import Refusal, check_refusals, sign_refusals
-from mithaq.node.sealing.errors import SealingError
 from mithaq.service.logging import declare, logger
 from mithaq.store.audit import root_at
 from mithaq.v1 import exchange_pb2
 
 _WAITS: Final = (HeadersBehindError, RegistryStaleError, ReceptionKeyLostError)
-_FAULTS: Final = (LedgerError, ExchangeError, SealingError)
 SET_BACK: Final = declare("own receipt beyond own store", "stream", "lost")
 
 
@@ -84,39 +79,24 @@ def open_bodies(
     """Open and keep pieces of bodies; a stream that fails leaves its neighbours alone."""
     unsealed = Unsealed()
 
-    def opened(piece: ArrivedBodies) -> OpenedReceipt:
-        # A piece that fails half-way leaves nothing behind in the transaction.
+    def opened(group: Sequence[ArrivedBodies]) -> OpenedReceipt:
+        # Pieces that fail half-way leave nothing behind in the transaction.
         with connection.begin_nested():
-            return _open(connection, home, piece, reception=reception, at=at)
+            return _open(connection, home, joined(group), reception=reception, at=at)
 
     for stream_id, pieces in by_stream(arrived).items():
         done = 0
         try:
             for group in in_groups(pieces):
-                for count, receipt in _in_turn(group, opened):
+                for count, receipt in in_turn(group, opened):
                     unsealed.receipts.append(receipt)
                     done += count
         except _WAITS:
             unsealed.waiting += pieces[done:]
-        except _FAULTS as fault:
+        except FAULTS as fault:
             unsealed.failed[stream_id] = fault
             accuse_bodies(connection, home, pieces[done], fault)
     return unsealed
-
-
-def _in_turn(
-    group: Sequence[ArrivedBodies], opened: Callable[[ArrivedBodies], OpenedReceipt]
-) -> Iterator[tuple[int, OpenedReceipt]]:
-    """Yield receipts, each with how many pieces it is for: all of them, or one by one.
-
-    Where together they don't hold, each is taken for itself: those before the fault are kept.
-    """
-    if len(group) > 1:
-        with suppress(*_FAULTS):
-            yield len(group), opened(joined(group))
-            return
-    for each in group:
-        yield 1, opened(each)
 
 
 def _open(
