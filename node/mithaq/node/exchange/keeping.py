@@ -20,14 +20,13 @@ from mithaq.node.exchange.alarms import COMMITMENT_MISMATCH
 from mithaq.node.exchange.answering import HIT, hit_row
 from mithaq.node.exchange.erasing import forget
 from mithaq.node.exchange.home import Home, seconds
-from mithaq.node.exchange.in_stream import Awaited, InStream
+from mithaq.node.exchange.in_stream import InStream
 from mithaq.node.exchange.opening import Opened, Refused
 from mithaq.node.exchange.out_stream import DISCLOSURE, STREAM, WITHDRAWAL
 from mithaq.node.exchange.stored import (
     RECORD,
     item_id,
     new_row,
-    next_record_no,
     open_row,
     set_status,
 )
@@ -51,6 +50,16 @@ _OUTCOMES: Final = {
     record_pb2.ERASURE_OUTCOME_RETAINED_IN_CASE_FILE: "RETAINED_IN_CASE_FILE",
 }
 # Built once: SQLAlchemy finds a statement's compiled form faster by the same object.
+# What most transactions need to know of what stands already: the last row's number, and
+# that there is neither a withdrawal among these nor a tombstone at all.
+_STANDING: Final = sa.select(
+    sa.select(sa.func.max(RECORD.c.record_no)).scalar_subquery(),
+    sa.exists().where(
+        WITHDRAWAL.c.log_no == sa.bindparam("log"),
+        WITHDRAWAL.c.target.between(sa.bindparam("low"), sa.bindparam("high")),
+    ),
+    sa.exists(sa.select(TOMBSTONE.c.version)),
+)
 _TAKEN_BACK: Final = (
     sa.select(WITHDRAWAL.c.target, sa.func.max(WITHDRAWAL.c.scope))
     .where(WITHDRAWAL.c.log_no == sa.bindparam("log"))
@@ -62,6 +71,7 @@ _RECEIVED: Final = (
     .where(RECORD.c.item_id.in_(sa.bindparam("wanted", expanding=True)), RECORD.c.own.is_(False))
     .order_by(RECORD.c.version)
 )
+_PLACE_COLUMNS: Final = ("log_no", "first_sequence", "sequence", "record_no", "epoch")
 _DECISIONS_CACHED_MAX: Final = 4096
 
 
@@ -84,7 +94,7 @@ class Keeper:
     refused: list[Refused] = field(default_factory=list[Refused])
     _rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _fresh: dict[int, Opened] = field(default_factory=dict[int, Opened])
-    _placed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _placed: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
     _hits: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _indexed: dict[int, ParsedRecord] = field(default_factory=dict[int, ParsedRecord])
     _forgotten: list[int] = field(default_factory=list[int])
@@ -98,10 +108,17 @@ class Keeper:
         """Keep what was opened; note what was refused, here or before."""
         opened = [each for each in results if isinstance(each, Opened)]
         self.refused = [each for each in results if isinstance(each, Refused)]
-        self._next_record_no = next_record_no(self.connection)
-        taken = self._taken_back(each.entry for each in opened)
+        firsts = {each.entry.first_sequence for each in opened}
+        span = {
+            "log": self.stream.log_no,
+            "low": min(firsts, default=0),
+            "high": max(firsts, default=0),
+        }
+        last_no, is_taken, is_buried = self.connection.execute(_STANDING, span).one()
+        self._next_record_no = (last_no or 0) + 1
+        taken = self._taken_back(span) if is_taken else {}
         versions = self._versions(each.record for each in opened)
-        buried = self._buried(each.record for each in opened)
+        buried = self._buried(each.record for each in opened) if is_buried else {}
         for each in opened:
             reason = self._keep(each, taken, versions, buried)
             if reason == CONTENT_DIFFERS:
@@ -140,16 +157,10 @@ class Keeper:
 
     # --- what stands already --------------------------------------------------------
 
-    def _taken_back(self, entries: Iterable[Awaited]) -> dict[int, WithdrawScope]:
-        """Return the first PUTs among these that a WITHDRAW has named, with its scope."""
-        targets = {each.first_sequence for each in entries}
-        span = {
-            "log": self.stream.log_no,
-            "low": min(targets, default=0),
-            "high": max(targets, default=0),
-        }
+    def _taken_back(self, span: Mapping[str, int]) -> dict[int, WithdrawScope]:
+        """Return the first PUTs within a span that a WITHDRAW has named, with its scope."""
         rows = self.connection.execute(_TAKEN_BACK, span)
-        return {target: WithdrawScope(scope) for target, scope in rows if target in targets}
+        return {target: WithdrawScope(scope) for target, scope in rows}
 
     def _versions(self, records: Iterable[ParsedRecord]) -> dict[str, list[_Version]]:
         wanted = [item_id(each) for each in records if each.kind is not RecordKind.ERASURE_RECEIPT]
@@ -162,8 +173,6 @@ class Keeper:
 
     def _buried(self, records: Iterable[ParsedRecord]) -> dict[str, int]:
         """Return up to which version alerts among these were withdrawn for good."""
-        if self.connection.execute(sa.select(TOMBSTONE.c.version).limit(1)).first() is None:
-            return {}
         keys = {
             self.home.storage.tombstone(each.alert_id): each.alert_id
             for each in records
@@ -279,13 +288,13 @@ class Keeper:
     def _place(self, opened: Opened, record_no: int) -> None:
         entry = opened.entry
         self._placed.append(
-            {
-                "log_no": self.stream.log_no,
-                "first_sequence": entry.first_sequence,
-                "sequence": entry.sequence,
-                "record_no": record_no,
-                "epoch": entry.terms.epoch or 0,
-            }
+            (
+                self.stream.log_no,
+                entry.first_sequence,
+                entry.sequence,
+                record_no,
+                entry.terms.epoch or 0,
+            )
         )
         self._told.append(_reference(opened, self.stream))
 
@@ -328,11 +337,12 @@ class Keeper:
     def _write(self) -> None:
         set_status(self.connection, self._superseded, status=RecordStatus.SUPERSEDED)
         forget(self.connection, self.home, self._forgotten)
-        for row in self._rows:
-            if row["record_no"] in self._superseded:
+        superseded = self._fresh.keys() & self._superseded
+        for row in self._rows if superseded else ():
+            if row["record_no"] in superseded:
                 row["status"] = str(RecordStatus.SUPERSEDED)
         insert_rows(self.connection, RECORD, self._rows)
-        insert_rows(self.connection, DISCLOSURE, self._placed)
+        insert_tuples(self.connection, DISCLOSURE, _PLACE_COLUMNS, self._placed)
         insert_rows(self.connection, HIT, self._hits)
         index.append(
             self.connection,
