@@ -14,6 +14,7 @@ another package's without hiding it.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -34,11 +35,11 @@ from protovalidate._gen.buf.validate import validate_pb
 ROOT = Path(__file__).parent
 RULES = "buf/validate/validate.proto"
 WELL_KNOWN = (descriptor_pb2, duration_pb2, field_mask_pb2, timestamp_pb2)
-GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
+GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi", "record_rules.py")
 
 
 class GenerationError(Exception):
-    """A .proto could not be compiled; protoc has printed why."""
+    """A .proto could not be compiled; the compiler has printed why."""
 
 
 def rules_descriptors() -> FileDescriptorSet:
@@ -76,7 +77,7 @@ def compile_image(image: Path) -> FileDescriptorSet:
 
 
 def generate(into: Path) -> None:
-    """Write the messages of every file, and stubs and servicers where it has services."""
+    """Write messages, stubs and servicers where there are services, and a record's rules."""
     # Beside the interpreter, so that PATH has no say in which plugin runs.
     plugins = [
         f"--plugin=protoc-gen-{name}={Path(sys.executable).parent / f'protoc-gen-{name}'}"
@@ -105,6 +106,16 @@ def generate(into: Path) -> None:
                 f"--mypy_grpc_out=quiet:{into}",
                 *services,
             )
+    write_rules(into)
+
+
+def write_rules(into: Path) -> None:
+    """Write the rules of a record as code, from the messages that were just generated."""
+    command = [sys.executable, "-P", str(ROOT / "rule_code.py"), str(into)]
+    # Before all others, and before this file's folder: what was generated last is stale.
+    fresh = {**os.environ, "PYTHONPATH": str(into)}
+    if subprocess.run(command, check=False, env=fresh).returncode != 0:  # noqa: S603 (our own)
+        raise GenerationError
 
 
 def generated_files(root: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ category demands. The exact bytes stay with the message, because they are what w
 sealed and committed to. The message is read, never changed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from mithaq.agreements.vocabulary import ERASURE_RECEIPT, RETURN_MESSAGE
 from mithaq.node.records.errors import (
+    RecordError,
     RecordFieldError,
     RecordMalformedError,
     RecordTooLargeError,
@@ -23,6 +25,7 @@ from mithaq.node.records.errors import (
 )
 from mithaq.node.records.minimum import check_alert, subject_type
 from mithaq.node.records.structure import check_structure
+from mithaq.v1 import record_rules
 from mithaq.v1.record_pb2 import Alert, Record
 
 # A body of 64 KiB fits many times into a batch of 1 MiB (LIMITS); the largest entry
@@ -97,10 +100,20 @@ def seal_in(message: Record) -> ParsedRecord:
 
 
 def check_fields(message: Record) -> None:
-    """Raise RecordFieldError for the first field that breaks its own rule."""
-    violations = protovalidate.collect_violations(message)
+    """Raise RecordFieldError for the first field that breaks its own rule.
+
+    The rules are those of the .proto files, written out as code (``protos/rule_code.py``);
+    protovalidate, which reads them there, is only asked what is wrong.
+    """
+    if not record_rules.holds(message):
+        raise field_error(protovalidate.collect_violations(message))
+
+
+def field_error(violations: Sequence[protovalidate.Violation]) -> RecordFieldError:
+    """Return the error for the first violation: its field and rule, never its value."""
     if not violations:
-        return
+        # Should the two ever differ, the stricter has the last word.
+        return RecordFieldError("a field breaks its rule")
     first = violations[0].proto
     # Every field of a violation is optional in its own message.
     elements = first.field.elements if first.field else ()
@@ -108,7 +121,7 @@ def check_fields(message: Record) -> None:
         f".{element.field_name}" + (f"[{element.subscript.value}]" if element.subscript else "")
         for element in elements
     )
-    raise RecordFieldError(first.message, path=path.removeprefix("."))
+    return RecordFieldError(first.message, path=path.removeprefix("."))
 
 
 def _read(raw: bytes) -> Record:
@@ -116,19 +129,30 @@ def _read(raw: bytes) -> Record:
         raise RecordTooLargeError(
             f"a record has at most {RECORD_SIZE_BYTES_MAX} bytes, this one {len(raw)}"
         )
-    message = Record()
+    message = _parsed(raw)
+    message.DiscardUnknownFields()
+    # Without maps, which the rules' generator refuses, every encoding is deterministic; to
+    # ask for it costs as much again.
+    if message.SerializeToString() != raw:
+        raise _encoding_error(_parsed(raw))
+    return message
+
+
+def _parsed(raw: bytes) -> Record:
     try:
-        message.ParseFromString(raw)
+        return Record.FromString(raw)
     except DecodeError:
         # The parser's own words may quote what it read.
         raise RecordMalformedError("the bytes are no record") from None
+
+
+def _encoding_error(message: Record) -> RecordError:
+    """Return what is wrong with a message whose bytes are not those that it is written with."""
     size = message.ByteSize()
     message.DiscardUnknownFields()
     if message.ByteSize() != size:
-        raise RecordUnknownFieldError("a field is not known to this version: upgrade the node")
-    if serialise(message) != raw:
-        raise RecordMalformedError("the bytes are not in their one canonical encoding")
-    return message
+        return RecordUnknownFieldError("a field is not known to this version: upgrade the node")
+    return RecordMalformedError("the bytes are not in their one canonical encoding")
 
 
 def _alert(raw: bytes, message: Record) -> ParsedRecord:
