@@ -35,7 +35,7 @@ from protovalidate._gen.buf.validate import validate_pb
 ROOT = Path(__file__).parent
 RULES = "buf/validate/validate.proto"
 WELL_KNOWN = (descriptor_pb2, duration_pb2, field_mask_pb2, timestamp_pb2)
-GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi", "record_rules.py")
+GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi", "record_values.py")
 
 
 class GenerationError(Exception):
@@ -77,7 +77,7 @@ def compile_image(image: Path) -> FileDescriptorSet:
 
 
 def generate(into: Path) -> None:
-    """Write messages, stubs and servicers where there are services, and a record's rules."""
+    """Write messages, stubs and servicers where there are services, and a record's values."""
     # Beside the interpreter, so that PATH has no say in which plugin runs.
     plugins = [
         f"--plugin=protoc-gen-{name}={Path(sys.executable).parent / f'protoc-gen-{name}'}"
@@ -106,12 +106,12 @@ def generate(into: Path) -> None:
                 f"--mypy_grpc_out=quiet:{into}",
                 *services,
             )
-    write_rules(into)
+    write_values(into)
 
 
-def write_rules(into: Path) -> None:
-    """Write the rules of a record as code, from the messages that were just generated."""
-    command = [sys.executable, "-P", str(ROOT / "rule_code.py"), str(into)]
+def write_values(into: Path) -> None:
+    """Write the code that reads a record's values, from the messages that were just generated."""
+    command = [sys.executable, "-P", str(ROOT / "value_code.py"), str(into)]
     # Before all others, and before this file's folder: what was generated last is stale.
     fresh = {**os.environ, "PYTHONPATH": str(into)}
     if subprocess.run(command, check=False, env=fresh).returncode != 0:  # noqa: S603 (our own)

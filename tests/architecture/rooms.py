@@ -16,7 +16,7 @@ WRITTEN_BY_HAND = (*PORTIONS, "tests", "bench")
 
 
 def is_generated(path: Path) -> bool:
-    return path.stem.endswith(("_pb2", "_pb2_grpc"))
+    return path.stem.endswith(("_pb2", "_pb2_grpc", "record_values"))
 
 
 def sources(*, root: Path, folders: tuple[str, ...] = WRITTEN_BY_HAND) -> Iterator[Path]:

@@ -90,12 +90,12 @@ def test_every_entry_can_be_shown_and_decided_on(name: str) -> None:
     for alert in listed(name)[0][::5]:
         labels = {row.label for row in rows_of(alert.record.alert)}
         assert {"name", "listed", "listed on", "valid"} <= labels, f"{alert.dataid} of {name}"
-        assert {RecordField.NAME, RecordField.ACTION} <= fields_of(alert.record.alert)
+        assert {RecordField.NAME, RecordField.ACTION} <= fields_of(alert.record.values)
         assert keys_of(alert.record, IndexKey(bytes(32)))
 
 
 def test_an_entity_with_an_address_tells_whereabouts() -> None:
-    entity = read(MADE_UP)[0][-1].record.alert
+    entity = read(MADE_UP)[0][-1].record.values
     assert RecordField.WHEREABOUTS in fields_of(entity)
 
 

@@ -151,7 +151,7 @@ def test_an_agreement_may_shield_all_nationals() -> None:
 def test_fields_are_those_that_say_something() -> None:
     record = alert("DOC_INVALID")
     always = {F.REASON, F.AUTHORITY, F.DECISION_REFERENCE, F.ACTION}
-    assert fields_of(record.alert) == always | {F.TRAVEL_DOCUMENT}
+    assert fields_of(record.values) == always | {F.TRAVEL_DOCUMENT}
 
 
 def test_an_unknown_date_or_sex_is_no_field() -> None:
@@ -160,14 +160,14 @@ def test_an_unknown_date_or_sex_is_no_field() -> None:
         target.person.dates_of_birth[0].CopyFrom(date)
         target.person.sex = subject.SEX_UNKNOWN
 
-    assert not fields_of(parse_record(changed(blur)).alert) & {F.DATE_OF_BIRTH, F.SEX}
+    assert not fields_of(parse_record(changed(blur)).values) & {F.DATE_OF_BIRTH, F.SEX}
 
 
 def test_the_holder_of_a_document_is_a_person_with_fields() -> None:
     def held(target: wire.Alert) -> None:
         target.travel_document.holder.CopyFrom(alert().alert.person)
 
-    fields = fields_of(parse_record(changed(held, "DOC_INVALID")).alert)
+    fields = fields_of(parse_record(changed(held, "DOC_INVALID")).values)
     assert {F.TRAVEL_DOCUMENT, F.NAME, F.DATE_OF_BIRTH, F.NATIONALITY} <= fields
 
 
@@ -186,7 +186,7 @@ def test_each_kind_of_name_and_number_has_its_field() -> None:
             place_of_birth=subject.Place(city="Zarbal"),
         )
 
-    fields = fields_of(parse_record(changed(more)).alert)
+    fields = fields_of(parse_record(changed(more)).values)
     assert {F.FORMER_NAMES, F.NATIONAL_NUMBER, F.DATE_OF_BIRTH, F.PLACE_OF_BIRTH} <= fields
     assert F.IDENTITY_DOCUMENT not in fields
 

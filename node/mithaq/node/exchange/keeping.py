@@ -39,7 +39,7 @@ from mithaq.node.records.model import ParsedRecord, RecordKind
 from mithaq.node.sealing.errors import ErasedError
 from mithaq.node.tables import RecordStatus
 from mithaq.store.audit_entry import AuditEntry, Decision, Operation, RecordRef
-from mithaq.store.rows import insert_rows
+from mithaq.store.rows import insert_rows, insert_tuples
 from mithaq.v1 import record_pb2
 
 WITHDRAWN_BEFORE: Final = "WITHDRAWN_BEFORE"

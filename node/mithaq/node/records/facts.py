@@ -2,11 +2,12 @@
 
 Facts hold codes, flags and lengths, and no personal data. They are the same at
 sender and reader, because both take them from the same bytes; the age class is
-that of the day on which the version was made.
+that of the day on which the version was made. All but the expiry and the length of the
+necessity follows from the record's outline, and is worked out once for each outline.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 from mithaq.agreements.categories import Category
 from mithaq.agreements.facts import Facts, members_of_states
@@ -19,12 +20,13 @@ from mithaq.agreements.vocabulary import (
     Purpose,
     RecordField,
     SourceGrade,
-    SubjectType,
 )
-from mithaq.node.records.minimum import subject_age
+from mithaq.node.records.minimum import subject_type
 from mithaq.node.records.model import ParsedRecord
+from mithaq.node.records.outline import ArrestOutline, Outline, PersonOutline, outline_of
 from mithaq.v1 import record_pb2 as wire
 from mithaq.v1 import subject_pb2 as subject
+from mithaq.v1.record_values import Alert
 
 _HANDLING: Final = {
     wire.HANDLING_H0: Handling.H0,
@@ -60,7 +62,6 @@ _ALWAYS: Final = frozenset(
 )
 _OF_ARREST: Final = frozenset({RecordField.OFFENCE, RecordField.WARRANT})
 _OF_PROTECTION: Final = frozenset({RecordField.CASE_TYPE, RecordField.CONTACT})
-_SEX_NOT_SAID: Final = frozenset({subject.SEX_UNSPECIFIED, subject.SEX_UNKNOWN})
 _NAME_FIELDS: Final = {
     subject.NAME_KIND_PRIMARY: RecordField.NAME,
     subject.NAME_KIND_BIRTH: RecordField.FORMER_NAMES,
@@ -71,6 +72,9 @@ _NAME_FIELDS: Final = {
 }
 
 
+_OUTLINES_CACHED_MAX: Final = 4096
+
+
 def facts_of(
     record: ParsedRecord, *, agreement: Agreement, sender: str, onward_consent: bool = False
 ) -> Facts:
@@ -78,123 +82,94 @@ def facts_of(
 
     `sender` is the member that discloses it, which may have it from another one.
     """
-    alert = record.alert
-    arrest = alert.arrest if alert.HasField("arrest") else None
     return Facts(
-        category=Category(alert.category),
-        subject_type=SubjectType(record.subject_type),
-        subject_age=subject_age(alert),
-        origin_system=alert.origin.system,
-        handling=_HANDLING[alert.handling],
-        purposes=frozenset(map(Purpose, alert.purposes)),
-        fields=fields_of(alert),
+        **_of_outline(record.outline, agreement, sender),
         expires_at=record.expiry,
-        source=_SOURCES[alert.source_grade],
-        information=_INFORMATION[alert.information_grade],
-        necessity_length=len(alert.necessity),
-        excluded=_excluded(alert, agreement),
-        offence=_OFFENCES[arrest.offence] if arrest else None,
-        max_sentence_months=arrest.maximum_sentence_months if arrest else None,
-        dual_criminality=_assessed(arrest),
-        assurances=True if arrest and arrest.assurances else None,
-        partner=alert.issuer != sender,
+        necessity_length=len(record.values.necessity),
         onward_consent=onward_consent,
     )
 
 
-def fields_of(alert: wire.Alert) -> frozenset[RecordField]:
+def fields_of(alert: Alert) -> frozenset[RecordField]:
     """Return the groups of data that an alert carries."""
+    return _fields(outline_of(alert))
+
+
+@lru_cache(maxsize=_OUTLINES_CACHED_MAX)
+def _of_outline(outline: Outline, agreement: Agreement, sender: str) -> dict[str, Any]:
+    """Return the facts that alerts of one outline share; the dict is read, never changed."""
+    arrest = outline.arrest
+    return {
+        "category": Category(outline.category),
+        "subject_type": subject_type(outline),
+        "subject_age": outline.age,
+        "origin_system": outline.origin_system,
+        "handling": _HANDLING[outline.handling],
+        "purposes": frozenset(map(Purpose, outline.purposes)),
+        "fields": _fields(outline),
+        "source": _SOURCES[outline.source_grade],
+        "information": _INFORMATION[outline.information_grade],
+        "excluded": _excluded(outline, agreement),
+        "partner": outline.issuer != sender,
+        **(_of_arrest(arrest) if arrest else {}),
+    }
+
+
+def _of_arrest(arrest: ArrestOutline) -> dict[str, Any]:
+    return {
+        "offence": _OFFENCES[arrest.offence],
+        "max_sentence_months": arrest.maximum_sentence_months,
+        "dual_criminality": arrest.dual_criminality,
+        "assurances": True if arrest.assurances else None,
+    }
+
+
+@lru_cache(maxsize=_OUTLINES_CACHED_MAX)
+def _fields(outline: Outline) -> frozenset[RecordField]:
     found = set(_ALWAYS)
-    if alert.HasField("person"):
-        _add_person(found, alert.person)
-    elif alert.HasField("entity"):
-        _add_names(found, alert.entity.names)
-        _add_documents(found, alert.entity.registrations)
-        if alert.entity.addresses:
-            found.add(RecordField.WHEREABOUTS)
-    else:
+    if outline.person is not None:
+        found |= _of_person(outline.person)
+    if outline.subject == "travel_document":
         found.add(RecordField.TRAVEL_DOCUMENT)
-        if alert.travel_document.HasField("holder"):
-            _add_person(found, alert.travel_document.holder)
-    if alert.HasField("arrest"):
+    if outline.arrest is not None:
         found |= _OF_ARREST
-    if alert.HasField("protection"):
+    if outline.protection:
         found |= _OF_PROTECTION
-    if alert.markers:
+    if outline.markers:
         found.add(RecordField.MARKERS)
-    if alert.links:
+    if outline.links:
         found.add(RecordField.LINKS)
-    if alert.remarks or alert.listing.comments:
+    if outline.remarks:
         found.add(RecordField.FREE_TEXT)
     return frozenset(found)
 
 
-def _add_person(found: set[RecordField], person: subject.Person) -> None:
-    _add_names(found, person.names)
-    _add_documents(found, person.documents)
-    if any(map(_is_known, person.dates_of_birth)):
-        found.add(RecordField.DATE_OF_BIRTH)
-    if person.places_of_birth:
-        found.add(RecordField.PLACE_OF_BIRTH)
-    if person.sex not in _SEX_NOT_SAID:
-        found.add(RecordField.SEX)
-    if person.nationalities:
-        found.add(RecordField.NATIONALITY)
-    if person.physical_marks:
-        found.add(RecordField.MARKS)
-    if person.addresses:
-        found.add(RecordField.WHEREABOUTS)
-    if person.titles or person.designations:
-        found.add(RecordField.FREE_TEXT)
-
-
-def _add_names(found: set[RecordField], names: Iterable[subject.Name]) -> None:
-    for name in names:
-        found.add(_NAME_FIELDS[name.kind])
-        if name.HasField("date_of_birth"):
-            found.add(RecordField.DATE_OF_BIRTH)
-        if name.HasField("place_of_birth"):
-            found.add(RecordField.PLACE_OF_BIRTH)
-
-
-def _add_documents(found: set[RecordField], documents: Iterable[subject.IdentityDocument]) -> None:
-    for document in documents:
-        found.add(
-            RecordField.NATIONAL_NUMBER
-            if document.kind == subject.DOCUMENT_KIND_NATIONAL_REGISTER_NUMBER
-            else RecordField.IDENTITY_DOCUMENT
-        )
-
-
-def _is_known(born: subject.PartialDate) -> bool:
-    return born.precision != subject.DATE_PRECISION_UNKNOWN or bool(born.note)
-
-
-def _assessed(arrest: wire.ArrestBasis | None) -> bool | None:
-    if arrest is None or not arrest.HasField("dual_criminality"):
-        return None
-    return arrest.dual_criminality
-
-
-def _excluded(alert: wire.Alert, agreement: Agreement) -> frozenset[str] | None:
-    """Return the members that may not receive the alert, or None where nobody can tell."""
-    by_sender = members_of_states(agreement, alert.restrictions.exclude_states)
-    shield = (
-        alert.restrictions.no_origin_state
-        or agreement.origin_state_rule is OriginStateRule.ALL_NATIONALS
+def _of_person(person: PersonOutline) -> set[RecordField]:
+    said = (
+        (person.born or person.name_born, RecordField.DATE_OF_BIRTH),
+        (person.birthplace or person.name_birthplace, RecordField.PLACE_OF_BIRTH),
+        (person.national_number, RecordField.NATIONAL_NUMBER),
+        (person.identity_document, RecordField.IDENTITY_DOCUMENT),
+        (person.whereabouts, RecordField.WHEREABOUTS),
+        (person.sex, RecordField.SEX),
+        (bool(person.nationalities), RecordField.NATIONALITY),
+        (person.marks, RecordField.MARKS),
+        (person.roles, RecordField.FREE_TEXT),
     )
-    person = _person_of(alert)
+    names = {_NAME_FIELDS[kind] for kind in person.name_kinds}
+    return names | {field for given, field in said if given}
+
+
+def _excluded(outline: Outline, agreement: Agreement) -> frozenset[str] | None:
+    """Return the members that may not receive the alert, or None where nobody can tell."""
+    by_sender = members_of_states(agreement, outline.excluded_states)
+    shield = outline.no_origin_state or agreement.origin_state_rule is OriginStateRule.ALL_NATIONALS
+    # A person, if only as the holder of a document; an entity has no nationality.
+    person = None if outline.subject == "entity" else outline.person
     if not shield or person is None:
         return by_sender
-    nationalities = {country.code for country in person.nationalities}
+    nationalities = frozenset(person.nationalities)
     if not nationalities or "" in nationalities:
         # DOMAIN 4, T10: a state that may be the person's own is not told by mistake.
         return None
     return by_sender | members_of_states(agreement, nationalities)
-
-
-def _person_of(alert: wire.Alert) -> subject.Person | None:
-    """Return the person whom an alert tells of, if only as the holder of a document."""
-    if alert.HasField("person"):
-        return alert.person
-    return alert.travel_document.holder if alert.travel_document.HasField("holder") else None

@@ -45,7 +45,7 @@ class Announcement:
         # A hit, a form and a receipt have no expiry of their own: the header's counts.
         if record.kind is not RecordKind.ALERT:
             return
-        alert = record.message.alert
+        alert = record.values
         # Whole days, rounded up (PROTOCOL 3.4).
         if -(-alert.expires_at // DAY_SECONDS) * DAY_SECONDS != self.expires_s:
             raise HeaderMismatchError(
@@ -55,9 +55,7 @@ class Announcement:
             raise HeaderMismatchError(
                 "the header announced another priority", path="alert.priority"
             )
-        if alert.HasField("restrictions") and not self.states.isdisjoint(
-            alert.restrictions.exclude_states
-        ):
+        if not self.states.isdisjoint(record.outline.excluded_states):
             raise HeaderMismatchError(
                 "the record is kept from a state that the stream goes to",
                 path="alert.restrictions.exclude_states",

@@ -4,18 +4,20 @@
 fields, bytes that this version would write otherwise (a second copy of a field
 hides its first), fields that break their rules, and alerts that lack what their
 category demands. The exact bytes stay with the message, because they are what was
-sealed and committed to. The message is read, never changed.
+sealed and committed to.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 
 import protovalidate
 from google.protobuf.message import DecodeError
 
 from mithaq.agreements.vocabulary import ERASURE_RECEIPT, RETURN_MESSAGE
+from mithaq.ledger.instants import DAY_SECONDS
 from mithaq.node.records.errors import (
     RecordError,
     RecordFieldError,
@@ -23,14 +25,16 @@ from mithaq.node.records.errors import (
     RecordTooLargeError,
     RecordUnknownFieldError,
 )
-from mithaq.node.records.minimum import check_alert, subject_type
+from mithaq.node.records.minimum import check_minimum, subject_type
+from mithaq.node.records.outline import Outline, outline_of
 from mithaq.node.records.structure import check_structure
-from mithaq.v1 import record_rules
+from mithaq.v1 import record_values
 from mithaq.v1.record_pb2 import Alert, Record
 
 # A body of 64 KiB fits many times into a batch of 1 MiB (LIMITS); the largest entry
 # of the Security Council's list takes 4 KiB.
 RECORD_SIZE_BYTES_MAX = 64 * 1024
+_INSTANTS_CACHED_MAX = 4096
 
 
 class RecordKind(StrEnum):
@@ -53,7 +57,6 @@ class ParsedRecord:
     """
 
     raw: bytes
-    message: Record
     kind: RecordKind
     alert_id: str
     version: int
@@ -62,10 +65,31 @@ class ParsedRecord:
     subject_type: str
     created_at: datetime
     expires_at: datetime | None
+    _values: record_values.Alert | None = field(repr=False)
+    _outline: Outline | None = field(repr=False)
+
+    @property
+    def values(self) -> record_values.Alert:
+        """The values of the alert, to be read often; of another record, a programming error."""
+        if self._values is None:
+            raise TypeError(f"a record of kind {self.kind} has no alert")
+        return self._values
+
+    @property
+    def outline(self) -> Outline:
+        """The outline of the alert; asked of another record, a programming error."""
+        if self._outline is None:
+            raise TypeError(f"a record of kind {self.kind} has no outline")
+        return self._outline
+
+    @property
+    def message(self) -> Record:
+        """The message, parsed anew: who goes through thousands of records needs values alone."""
+        return Record.FromString(self.raw)
 
     @property
     def alert(self) -> Alert:
-        """The alert; asked of another record, a programming error."""
+        """The alert in a message of its own; asked of another record, a programming error."""
         if self.kind is not RecordKind.ALERT:
             raise TypeError(f"a record of kind {self.kind} has no alert")
         return self.message.alert
@@ -81,12 +105,10 @@ class ParsedRecord:
 def parse_record(raw: bytes) -> ParsedRecord:
     """Return what these bytes say; raise RecordError with the field that is wrong."""
     message = _read(raw)
-    check_fields(message)
-    if message.HasField("alert"):
-        check_structure(message.alert)
-        check_alert(message.alert)
-        return _alert(raw, message)
-    return _answer(raw, message)
+    values = values_of(message)
+    if values.alert is not None:
+        return _alert(raw, values.alert)
+    return _answer(raw, values)
 
 
 def serialise(message: Record) -> bytes:
@@ -99,14 +121,16 @@ def seal_in(message: Record) -> ParsedRecord:
     return parse_record(serialise(message))
 
 
-def check_fields(message: Record) -> None:
-    """Raise RecordFieldError for the first field that breaks its own rule.
+def values_of(message: Record) -> record_values.Record:
+    """Return the values of a record; raise RecordFieldError for the first that breaks its rule.
 
-    The rules are those of the .proto files, written out as code (``protos/rule_code.py``);
+    The rules are those of the .proto files, written out as code (``protos/value_code.py``);
     protovalidate, which reads them there, is only asked what is wrong.
     """
-    if not record_rules.holds(message):
-        raise field_error(protovalidate.collect_violations(message))
+    try:
+        return record_values.read(message)
+    except record_values.RuleBrokenError:
+        raise field_error(protovalidate.collect_violations(message)) from None
 
 
 def field_error(violations: Sequence[protovalidate.Violation]) -> RecordFieldError:
@@ -155,25 +179,27 @@ def _encoding_error(message: Record) -> RecordError:
     return RecordMalformedError("the bytes are not in their one canonical encoding")
 
 
-def _alert(raw: bytes, message: Record) -> ParsedRecord:
-    alert = message.alert
+def _alert(raw: bytes, alert: record_values.Alert) -> ParsedRecord:
+    check_structure(alert)
+    outline = outline_of(alert)
+    check_minimum(outline, lasts_days=-(-(alert.expires_at - alert.valid_from) // DAY_SECONDS))
     return ParsedRecord(
         raw=raw,
-        message=message,
         kind=RecordKind.ALERT,
         alert_id=alert.alert_id,
         version=alert.version,
         issuer=alert.issuer,
         category=alert.category,
-        subject_type=subject_type(alert),
+        subject_type=subject_type(outline),
         created_at=_instant(alert.created_at),
         expires_at=_instant(alert.expires_at),
+        _values=alert,
+        _outline=outline,
     )
 
 
-def _answer(raw: bytes, message: Record) -> ParsedRecord:
-    if message.HasField("hit_report"):
-        hit = message.hit_report
+def _answer(raw: bytes, values: record_values.Record) -> ParsedRecord:
+    if (hit := values.hit_report) is not None:
         kind, category = RecordKind.HIT_REPORT, RETURN_MESSAGE
         alert_id, version, issuer, made = (
             hit.alert_id,
@@ -181,17 +207,16 @@ def _answer(raw: bytes, message: Record) -> ParsedRecord:
             hit.reporter,
             hit.created_at,
         )
-    elif message.HasField("form"):
-        form = message.form
+    elif (form := values.form) is not None:
         kind, category = RecordKind.FORM, RETURN_MESSAGE
         alert_id, version, issuer, made = form.alert_id, 1, form.sender, form.created_at
-    else:
-        receipt = message.erasure_receipt
+    elif (receipt := values.erasure_receipt) is not None:
         kind, category = RecordKind.ERASURE_RECEIPT, ERASURE_RECEIPT
         alert_id, version, issuer, made = "", 1, receipt.member, receipt.done_at
+    else:
+        raise RecordFieldError("exactly one content is there", path="content")
     return ParsedRecord(
         raw=raw,
-        message=message,
         kind=kind,
         alert_id=alert_id,
         version=version,
@@ -200,8 +225,12 @@ def _answer(raw: bytes, message: Record) -> ParsedRecord:
         subject_type="",
         created_at=_instant(made),
         expires_at=None,
+        _values=None,
+        _outline=None,
     )
 
 
+# Versions of one minute, and many that expire on one day.
+@lru_cache(maxsize=_INSTANTS_CACHED_MAX)
 def _instant(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

@@ -1,4 +1,4 @@
-"""The generator of the rules' code writes what it knows and refuses all else."""
+"""The generator of a record's values writes what it knows and refuses all else."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 
 from buf.validate import validate_pb2 as validate
-from rule_code import RuleUnknownError, code_of
+from value_code import RuleUnknownError, code_of
 
 Change = Callable[[DescriptorProto], object]
 IMPORTED = (descriptor_pb2, duration_pb2, field_mask_pb2, timestamp_pb2, validate)
@@ -128,7 +128,7 @@ UNKNOWN: dict[str, Change] = {
 
 
 def test_a_known_rule_is_written_out() -> None:
-    assert "        len(m.text) <= 9\n" in code_of(made(lambda _: None))
+    assert "        len(text) <= 9\n" in code_of(made(lambda _: None))
 
 
 @pytest.mark.parametrize("change", UNKNOWN.values(), ids=UNKNOWN)
@@ -143,7 +143,7 @@ def test_a_message_with_an_expression_is_left_to_protovalidate() -> None:
 
     code = code_of(made(expressed))
     assert "not protovalidate.collect_violations(m)" in code
-    assert "m.text" not in code
+    assert "len(text)" not in code
 
 
 def test_another_rule_of_a_message_is_refused() -> None:
