@@ -14,8 +14,7 @@ import sqlalchemy as sa
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.stored import RECORD, erase_rows, open_row
 from mithaq.node.lookup import index
-from mithaq.node.lookup.keys import keys_of
-from mithaq.node.lookup.runs import sorted_entries
+from mithaq.node.lookup.keys import entries_of
 from mithaq.node.records.model import parse_record
 from mithaq.node.sealing.errors import ErasedError
 from mithaq.node.tables import RecordStatus
@@ -60,6 +59,6 @@ def forget(connection: sa.Connection, home: Home, numbers: Sequence[int]) -> Non
             record = parse_record(open_row(row, home.storage).record)
         except ErasedError:
             continue
-        entries += sorted_entries([(row.record_no, keys_of(record, home.index_key))])
+        entries += entries_of([(row.record_no, record)], home.index_key)
     if entries:
         index.remove(connection, entries)

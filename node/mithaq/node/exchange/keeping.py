@@ -33,8 +33,7 @@ from mithaq.node.exchange.stored import (
 from mithaq.node.exchange.taking_back import TOMBSTONE, bury
 from mithaq.node.exchange.withdrawing import ERASURE
 from mithaq.node.lookup import index
-from mithaq.node.lookup.keys import keys_of
-from mithaq.node.lookup.runs import sorted_entries
+from mithaq.node.lookup.keys import entries_of
 from mithaq.node.records.model import ParsedRecord, RecordKind
 from mithaq.node.sealing.errors import ErasedError
 from mithaq.node.tables import RecordStatus
@@ -344,13 +343,7 @@ class Keeper:
         insert_rows(self.connection, RECORD, self._rows)
         insert_tuples(self.connection, DISCLOSURE, _PLACE_COLUMNS, self._placed)
         insert_rows(self.connection, HIT, self._hits)
-        index.append(
-            self.connection,
-            sorted_entries(
-                (number, keys_of(record, self.home.index_key))
-                for number, record in self._indexed.items()
-            ),
-        )
+        index.append(self.connection, entries_of(self._indexed.items(), self.home.index_key))
 
 
 def _version_of(record: ParsedRecord) -> int:
@@ -361,7 +354,7 @@ def _reference(opened: Opened, stream: InStream) -> RecordRef:
     record, decision = opened.record, opened.decision
     necessity = b""
     if record.kind is RecordKind.ALERT:
-        text = f"{record.alert_id}\x00{record.alert.necessity}"
+        text = f"{record.alert_id}\x00{record.values.necessity}"
         necessity = hashlib.sha256(text.encode()).digest()
     return RecordRef(
         alert_id=record.alert_id,

@@ -20,8 +20,7 @@ from mithaq.node.exchange.quota import QuotaBook
 from mithaq.node.exchange.routing import Routes
 from mithaq.node.exchange.stored import RECORD, next_record_no
 from mithaq.node.lookup import index
-from mithaq.node.lookup.keys import keys_of
-from mithaq.node.lookup.runs import sorted_entries
+from mithaq.node.lookup.keys import entries_of
 from mithaq.node.records.model import ParsedRecord
 from mithaq.store.rows import insert_rows
 
@@ -78,10 +77,7 @@ class Transaction:
         """Write everything; raise with the whole transaction undone by the caller."""
         self.quotas.write()
         insert_rows(self.connection, RECORD, self._rows)
-        entries = sorted_entries(
-            (number, keys_of(record, self.home.index_key)) for number, record in self._indexed
-        )
-        index.append(self.connection, entries)
+        index.append(self.connection, entries_of(self._indexed, self.home.index_key))
         posted: dict[int, Posted] = {}
         for log_no, (posting, status) in self._postings.items():
             posted[log_no] = post(self.connection, self.home, posting, status=status, at=self.at)

@@ -12,11 +12,18 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Final
 
-from mithaq.node.lookup.normal import document_number, document_numbers, name_words
+from mithaq.node.lookup.normal import (
+    document_number,
+    document_numbers,
+    name_words,
+    words_of_all,
+)
 from mithaq.node.records.model import ParsedRecord, RecordKind
+from mithaq.v1 import record_values as values
 from mithaq.v1 import subject_pb2 as subject
 
 KEY_BYTES = 16
+NUMBER_BYTES = 8
 INDEX_KEY_BYTES = 32
 # A range of birth years longer than this is indexed as unknown.
 _YEARS_MAX = 20
@@ -55,6 +62,16 @@ class IndexKey:
         state.update(value.encode())
         return state.digest()
 
+    def of_all(self, label: Label, values: Iterable[str]) -> dict[str, bytes]:
+        """Return the keys of values, each worked out once."""
+        copy = self._states[label].copy
+        keys: dict[str, bytes] = {}
+        for value in {*values}:
+            state = copy()
+            state.update(value.encode())
+            keys[value] = state.digest()
+        return keys
+
     def document(self, number: str, state: str = "") -> bytes:
         """Return the key of a document number, of one issuing state if one is given."""
         plain = document_number(number)
@@ -73,61 +90,102 @@ class IndexKey:
 
 def keys_of(record: ParsedRecord, index_key: IndexKey) -> set[bytes]:
     """Return every key of a record; none where it is no alert."""
-    if record.kind is not RecordKind.ALERT:
-        return set()
-    alert = record.alert
-    keys: set[bytes] = set()
-    if alert.HasField("person"):
-        keys.update(_person(alert.person, index_key))
-    elif alert.HasField("entity"):
-        keys.update(_names(alert.entity.names, index_key))
-        keys.update(_documents(alert.entity.registrations, index_key))
-    else:
-        keys.update(_travel_document(alert.travel_document, index_key))
-    return keys
+    return {entry[:KEY_BYTES] for entry in entries_of([(0, record)], index_key)}
 
 
-def _person(person: subject.Person, index_key: IndexKey) -> Iterator[bytes]:
-    yield from _names(person.names, index_key)
-    yield from _documents(person.documents, index_key)
-    born = [*person.dates_of_birth, *(n.date_of_birth for n in person.names)]
-    for year in {year for date in born for year in _years(date)}:
-        yield index_key.of(Label.BIRTH_YEAR, year)
+def entries_of(records: Iterable[tuple[int, ParsedRecord]], index_key: IndexKey) -> list[bytes]:
+    """Return the entries of records with their numbers, sorted, each once (see ``runs``).
+
+    Words are normalised together, and a value that several records share is hashed once;
+    none of it outlives the call.
+    """
+    found = _Values()
+    for number, record in records:
+        if record.kind is RecordKind.ALERT:
+            found.add(record.values, number.to_bytes(NUMBER_BYTES, "big"))
+    entries: set[bytes] = set()
+    for label, placed in found.by_label():
+        keys = index_key.of_all(label, [value for value, _ in placed])
+        entries.update([keys[value] + number for value, number in placed])
+    return sorted(entries)
 
 
-def _names(names: Iterable[subject.Name], index_key: IndexKey) -> Iterator[bytes]:
-    words: set[str] = set()
-    for name in names:
-        words.update(written_words(name))
-    for word in words:
-        yield index_key.of(Label.NAME_WORD, word)
+# A value, and the number of its record in the bytes of an entry.
+_Placed = list[tuple[str, bytes]]
 
 
-def written_words(name: subject.Name) -> list[str]:
+class _Values:
+    """What some alerts are found by: values of each label, with the record's number."""
+
+    def __init__(self) -> None:
+        self._names: _Placed = []
+        self._documents: _Placed = []
+        self._documents_of_states: _Placed = []
+        self._years: _Placed = []
+
+    def by_label(self) -> Iterator[tuple[Label, _Placed]]:
+        words = words_of_all([text for text, _ in self._names])
+        yield (
+            Label.NAME_WORD,
+            [
+                (word, number)
+                for each, (_, number) in zip(words, self._names, strict=True)
+                for word in each
+            ],
+        )
+        yield Label.DOCUMENT, self._documents
+        yield Label.DOCUMENT_OF_STATE, self._documents_of_states
+        yield Label.BIRTH_YEAR, self._years
+
+    def add(self, alert: values.Alert, number: bytes) -> None:
+        if alert.person is not None:
+            self._add_person(alert.person, number)
+        elif alert.entity is not None:
+            self._add_names(alert.entity.names, number)
+            self._add_documents(alert.entity.registrations, number)
+        elif (document := alert.travel_document) is not None:
+            plain = document_number(document.number)
+            self._documents.append((plain, number))
+            state = document.issuing_state.code
+            if state:
+                self._documents_of_states.append((f"{state}/{plain}", number))
+            if document.holder is not None:
+                self._add_person(document.holder, number)
+
+    def _add_person(self, person: values.Person, number: bytes) -> None:
+        self._add_names(person.names, number)
+        self._add_documents(person.documents, number)
+        of_names = [name.date_of_birth for name in person.names if name.date_of_birth is not None]
+        for born in (*person.dates_of_birth, *of_names):
+            self._years += [(year, number) for year in _years(born)]
+
+    def _add_names(self, names: Iterable[values.Name], number: bytes) -> None:
+        for name in names:
+            self._names.append((latin_text(name), number))
+            if name.original_script:
+                self._names.append((name.original_script, number))
+
+    def _add_documents(self, documents: Iterable[values.IdentityDocument], number: bytes) -> None:
+        for document in documents:
+            countries = filter(None, (document.issuing_state, document.issued_in))
+            states = {country.code for country in countries if country.code}
+            for plain in document_numbers(document.number):
+                self._documents.append((plain, number))
+                for state in states:
+                    self._documents_of_states.append((f"{state}/{plain}", number))
+
+
+def latin_text(name: values.Name) -> str:
+    """Return the parts of a name's Latin form, in one text."""
+    return " ".join((name.forenames, name.surname, name.full, *name.parts))
+
+
+def written_words(name: values.Name) -> list[str]:
     """Return the words of a name in every script in which it is written."""
-    latin = " ".join((name.forenames, name.surname, name.full, *name.parts))
-    return name_words(latin) + name_words(name.original_script)
+    return name_words(latin_text(name)) + name_words(name.original_script)
 
 
-def _documents(
-    documents: Iterable[subject.IdentityDocument], index_key: IndexKey
-) -> Iterator[bytes]:
-    for document in documents:
-        states = {document.issuing_state.code, document.issued_in.code} - {""}
-        for number in document_numbers(document.number):
-            yield index_key.of(Label.DOCUMENT, number)
-            for state in states:
-                yield index_key.of(Label.DOCUMENT_OF_STATE, f"{state}/{number}")
-
-
-def _travel_document(document: subject.TravelDocument, index_key: IndexKey) -> Iterator[bytes]:
-    yield index_key.document(document.number)
-    yield index_key.document(document.number, document.issuing_state.code)
-    if document.HasField("holder"):
-        yield from _person(document.holder, index_key)
-
-
-def _years(born: subject.PartialDate) -> list[str]:
+def _years(born: values.PartialDate) -> list[str]:
     if born.precision == subject.DATE_PRECISION_UNSPECIFIED:
         return []
     last = born.year_to or born.year

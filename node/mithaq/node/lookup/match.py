@@ -15,6 +15,7 @@ from rapidfuzz.distance import JaroWinkler
 from mithaq.node.lookup.keys import written_words
 from mithaq.node.lookup.normal import name_words
 from mithaq.node.records.model import ParsedRecord
+from mithaq.v1 import record_values as values
 from mithaq.v1 import subject_pb2 as subject
 
 SCORE_MIN: Final = 60
@@ -56,11 +57,13 @@ class Score:
 def score(record: ParsedRecord, query: NameQuery) -> Score:
     """Return how well the best of a record's names, and its dates of birth, fit a query."""
     words = query.words
-    alert = record.alert
-    if alert.HasField("entity"):
+    alert = record.values
+    if alert.entity is not None:
         likeness, reasons = _best_name(words, alert.entity.names)
         return Score(round(100 * likeness), reasons)
-    person = alert.person if alert.HasField("person") else alert.travel_document.holder
+    person = alert.person or (alert.travel_document and alert.travel_document.holder)
+    if person is None:
+        return Score(0, ())
     likeness, reasons = _best_name(words, person.names)
     if query.born is None or not person.dates_of_birth:
         return Score(round(100 * likeness), reasons)
@@ -68,12 +71,12 @@ def score(record: ParsedRecord, query: NameQuery) -> Score:
     return Score(round(100 * likeness * _BIRTH_FACTORS[reason]), (*reasons, reason))
 
 
-def _best_name(words: list[str], names: Iterable[subject.Name]) -> tuple[float, tuple[str, ...]]:
+def _best_name(words: list[str], names: Iterable[values.Name]) -> tuple[float, tuple[str, ...]]:
     scored = (_name_likeness(words, name) for name in names)
     return max(scored, default=(0.0, ()), key=lambda each: each[0])
 
 
-def _name_likeness(asked: list[str], name: subject.Name) -> tuple[float, tuple[str, ...]]:
+def _name_likeness(asked: list[str], name: values.Name) -> tuple[float, tuple[str, ...]]:
     """Return how alike a name is, 0 to 1: each word asked for against the best of the name."""
     written = written_words(name)
     if not asked or not written:
@@ -91,11 +94,11 @@ def _name_likeness(asked: list[str], name: subject.Name) -> tuple[float, tuple[s
     return total, tuple(reasons)
 
 
-def _best_birth(dates: Iterable[subject.PartialDate], born: date) -> str:
+def _best_birth(dates: Iterable[values.PartialDate], born: date) -> str:
     return max((_birth(given, born) for given in dates), key=_BIRTH_FACTORS.__getitem__)
 
 
-def _birth(given: subject.PartialDate, born: date) -> str:
+def _birth(given: values.PartialDate, born: date) -> str:
     if given.precision == subject.DATE_PRECISION_UNKNOWN:
         return "date of birth: unknown in the record"
     if not given.year <= born.year <= (given.year_to or given.year):
@@ -105,7 +108,7 @@ def _birth(given: subject.PartialDate, born: date) -> str:
     return _birth_in_year(given, born)
 
 
-def _birth_in_year(given: subject.PartialDate, born: date) -> str:
+def _birth_in_year(given: values.PartialDate, born: date) -> str:
     if given.precision == subject.DATE_PRECISION_YEAR:
         return "date of birth: same year, day unknown"
     if given.precision == subject.DATE_PRECISION_MONTH:

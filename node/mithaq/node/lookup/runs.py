@@ -12,9 +12,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from mithaq.node.lookup.keys import KEY_BYTES
+from mithaq.node.lookup.keys import KEY_BYTES, NUMBER_BYTES
 
-NUMBER_BYTES: Final = 8
 ENTRY_BYTES: Final = KEY_BYTES + NUMBER_BYTES
 # 15,840 bytes: with its row's other columns it fits a database page of 16 KiB.
 PAGE_ENTRIES_MAX: Final = 660
