@@ -6,7 +6,9 @@ negotiated, so that the reason of a refusal is the same wherever it is worked ou
 
 import re
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from mithaq.agreements.categories import CATEGORIES
@@ -28,6 +30,7 @@ from mithaq.agreements.vocabulary import (
 # this is the policy's default, and stands here because nothing is imported from `certs`.
 CLOCK_SKEW_DEFAULT: Final = timedelta(minutes=2)
 DAY: Final = timedelta(days=1)
+AGREEMENTS_KEPT_MAX: Final = 256
 NOT_ADULT: Final = (SubjectAge.CHILD, SubjectAge.UNKNOWN)
 # Another edition of a closed system is still that system: SIS2, SISII, SIS-RECAST.
 NEVER: Final = re.compile(rf"(?:{'|'.join(sorted(ORIGIN_SYSTEMS_NEVER))})(?:II|[0-9_-].*)?")
@@ -239,6 +242,24 @@ def retention_end(created_at: datetime, days: int) -> datetime:
     """
     midnight = datetime(created_at.year, created_at.month, created_at.day, tzinfo=UTC)
     return midnight + DAY + days * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the clauses of an agreement compare a length or an expiry with, ascending."""
+
+    necessity_lengths: tuple[int, ...]
+    retention_days: tuple[int, ...]
+
+
+@lru_cache(maxsize=AGREEMENTS_KEPT_MAX)
+def bounds_of(agreement: Agreement) -> Bounds:
+    """Return every bound at which a decision about a record can change."""
+    permits = [clause for clause in agreement.clauses if clause.permits]
+    return Bounds(
+        necessity_lengths=tuple(sorted({clause.necessity_min_length for clause in permits})),
+        retention_days=tuple(sorted({clause.retention_days_max for clause in permits})),
+    )
 
 
 def forbids(clause: Clause, facts: Facts, purposes: Collection[Purpose]) -> bool:

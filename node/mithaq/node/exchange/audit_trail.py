@@ -116,7 +116,7 @@ def _records(act: Act, answer: ActResult, granted: "_Granted") -> list[RecordRef
     necessity = b""
     if isinstance(act, IssueItem | UpdateItem):
         # The id is a salt of 80 random bits: equal statements don't show as equal.
-        text = f"{act.record.alert_id}\x00{act.record.alert.necessity}"
+        text = f"{act.record.alert_id}\x00{act.record.values.necessity}"
         necessity = hashlib.sha256(text.encode()).digest()
     alert_id, version = answer.alert_id, answer.version
     if not answer.disclosures:

@@ -25,7 +25,7 @@ from mithaq.node.exchange.errors import (
 )
 from mithaq.node.exchange.home import seconds
 from mithaq.node.exchange.out_stream import OwnStream
-from mithaq.node.exchange.routing import Plan, RecipientDecision, Share, plan_disclosure
+from mithaq.node.exchange.routing import Plan, RecipientDecision, Share
 from mithaq.node.exchange.stored import ALERT, RECORD, new_row, new_seed, set_status
 from mithaq.node.exchange.transaction import Finished, Transaction
 from mithaq.node.records.model import ParsedRecord, RecordKind
@@ -85,15 +85,7 @@ def issue(tx: Transaction, item: IssueItem, known: Known) -> Outcome:
         raise AlertVersionError(f"a new alert has version 1, not {record.version}")
     if record.alert_id in known:
         raise AlertExistsError("an alert of this id was issued before")
-    plan = plan_disclosure(
-        tx.home.registry,
-        record,
-        member=tx.home.member,
-        agreement_id=item.agreement_id,
-        recipients=item.recipients,
-        at=tx.at,
-        quotas=tx.quotas,
-    )
+    plan = tx.planner.plan(record, agreement_id=item.agreement_id, recipients=item.recipients)
     ways = [(share, tx.routes.reach(share)) for share in plan.shares]
     record_no, seed = _keep(tx, record, plan)
     for share, streams in ways:
@@ -114,15 +106,7 @@ def update(tx: Transaction, item: UpdateItem, known: Known) -> Outcome:
     current = _live_version(known, record.alert_id)
     if record.version != current.version + 1:
         raise AlertVersionError(f"version {current.version + 1} is next, not {record.version}")
-    plan = plan_disclosure(
-        tx.home.registry,
-        record,
-        member=tx.home.member,
-        agreement_id=None,
-        recipients=None,
-        at=tx.at,
-        quotas=tx.quotas,
-    )
+    plan = tx.planner.plan(record, agreement_id=None, recipients=None)
     standing = live_disclosures(tx.connection, [each.record_no for each in known[record.alert_id]])
     route = _next_version_routes(tx, plan, standing)
     record_no, seed = _keep(tx, record, plan)
@@ -181,7 +165,7 @@ def _live_version(known: Known, alert_id: str) -> OwnVersion:
 
 def _keep(tx: Transaction, record: ParsedRecord, plan: Plan) -> tuple[int, bytes]:
     record_no, seed = tx.new_record_no(), new_seed(tx.home.random)
-    for share in plan.shares:
+    for share in plan.shares if plan.counted else ():
         for recipient in share.recipients:
             tx.quotas.use(
                 share.agreement,
@@ -210,7 +194,7 @@ def _keep(tx: Transaction, record: ParsedRecord, plan: Plan) -> tuple[int, bytes
 def _draft(
     record: ParsedRecord, record_no: int, seed: bytes, *, target: int | None = None
 ) -> PutDraft:
-    terms = put_terms(record.category, record.alert.priority, record.expiry)
+    terms = put_terms(record.category, record.values.priority, record.expiry)
     return PutDraft(record_no, terms, record.raw, seed, target)
 
 

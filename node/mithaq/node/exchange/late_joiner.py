@@ -67,7 +67,7 @@ def catch_up(tx: Transaction, item: CatchUpItem) -> Outcome:
             if decision.allowed:
                 terms = PutTerms(
                     category=record.category,
-                    priority=Priority(record.alert.priority),
+                    priority=Priority(record.values.priority),
                     expires_at=day_from(record.expiry),
                 )
                 draft = PutDraft(row.record_no, terms, record.raw, content.seed)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
-from mithaq.agreements.decision import decide_disclosure, decide_header
+from mithaq.agreements.decision import decide_header
 from mithaq.agreements.errors import AgreementError
 from mithaq.agreements.reason import Decision
 from mithaq.certs.keys import ReceptionKey
@@ -21,12 +21,12 @@ from mithaq.certs.participants import AgreementRecord
 from mithaq.ledger.entry import EntryKind, StreamRole, Terms
 from mithaq.ledger.errors import LedgerError
 from mithaq.node.exchange.bodies import Awaiting
+from mithaq.node.exchange.deliberation import Deliberation
 from mithaq.node.exchange.epochs import EPOCH, REFUSAL, CurrentEpoch, save_epoch, secret_name
 from mithaq.node.exchange.home import Home, milliseconds
 from mithaq.node.exchange.in_stream import Awaited, InStream
 from mithaq.node.exchange.refusals import LOST
 from mithaq.node.records.errors import RecordError
-from mithaq.node.records.facts import facts_of
 from mithaq.node.records.header import Announcement
 from mithaq.node.records.identifiers import issuer_of
 from mithaq.node.records.model import ParsedRecord, RecordKind, parse_record
@@ -84,6 +84,9 @@ class Opener:
     _keys: dict[int, ContentKey | None] = field(default_factory=dict[int, ContentKey | None])
     _lost_epochs: set[int] = field(default_factory=set[int])
     _last: _JudgedTerms | None = None
+    _deliberations: dict[tuple[datetime, datetime], Deliberation] = field(
+        default_factory=dict[tuple[datetime, datetime], Deliberation]
+    )
 
     def open_all(self, delivered: Sequence[Awaiting]) -> list[Opened | Refused]:
         """Return what each body holds; entries left out with proof have no part in it.
@@ -237,20 +240,25 @@ class Opener:
         return ContentKey(stream_id=stream_id, epoch=epoch, secret=EpochSecret.of(kept).secret)
 
     def _decide(self, record: ParsedRecord, terms: Terms, *, at: datetime) -> Decision:
-        standing = self.home.registry.agreement(self.stream.agreement_id)
-        agreement = standing.in_force(at=at)
         if record.kind is not RecordKind.ALERT:
+            standing = self.home.registry.agreement(self.stream.agreement_id)
             return self._decide_answer(standing, terms, at=at)
-        return decide_disclosure(
-            agreement,
-            status=standing.status,
-            facts=facts_of(record, agreement=agreement, sender=self.stream.sender),
-            sender=self.stream.sender,
-            recipient=self.home.member,
-            at=at,
-            created_at=terms.created_at,
-            clock_skew=self.home.registry.policy.clock_skew_limit,
-        )
+        return self._deliberation(terms.created_at, at).recipient(record, self.home.member)
+
+    def _deliberation(self, created_at: datetime, at: datetime) -> Deliberation:
+        found = self._deliberations.get((created_at, at))
+        if found is None:
+            standing = self.home.registry.agreement(self.stream.agreement_id)
+            found = Deliberation(
+                standing.in_force(at=at),
+                standing.status,
+                self.stream.sender,
+                at,
+                created_at,
+                self.home.registry.policy.clock_skew_limit,
+            )
+            self._deliberations[created_at, at] = found
+        return found
 
     def _decide_answer(self, standing: AgreementRecord, terms: Terms, *, at: datetime) -> Decision:
         agreement = standing.in_force(at=at)

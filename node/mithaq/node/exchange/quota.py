@@ -81,7 +81,7 @@ class QuotaBook:
         pair = agreement.id, sender, category, recipient
         counted = self._counted.get(pair)
         if counted is None:
-            counted = _is_counted(agreement, sender, category, recipient)
+            counted = is_counted(agreement, sender, category, recipient)
             self._counted[pair] = counted
         return counted
 
@@ -104,6 +104,7 @@ class QuotaBook:
         return self._sent[key] + self._used.get(key, 0)
 
 
-def _is_counted(agreement: Agreement, sender: str, category: str, recipient: str) -> bool:
+def is_counted(agreement: Agreement, sender: str, category: str, recipient: str) -> bool:
+    """Whether every clause of the pair has a quota, so that what goes out is counted."""
     permits = agreement.rows(sender, category).permits.get(recipient, ())
     return bool(permits) and all(clause.quota_per_day for clause in permits)

@@ -15,12 +15,13 @@ import sqlalchemy as sa
 
 from mithaq.agreements.reason import Decision
 from mithaq.agreements.status import AgreementState, AgreementStatus
-from mithaq.agreements.streams import audience_for, largest_that_fit
+from mithaq.agreements.streams import largest_that_fit
 from mithaq.agreements.terms import Agreement
 from mithaq.certs.errors import TrustError
 from mithaq.certs.participants import AgreementRecord
 from mithaq.certs.registry import Registry
 from mithaq.ledger.entry import StreamRole
+from mithaq.node.exchange.deliberation import Case, Deliberation
 from mithaq.node.exchange.epochs import entitled_readers
 from mithaq.node.exchange.errors import (
     AgreementUnknownError,
@@ -29,8 +30,7 @@ from mithaq.node.exchange.errors import (
 )
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.out_stream import OwnStream, list_own
-from mithaq.node.exchange.quota import QuotaBook
-from mithaq.node.records.facts import facts_of
+from mithaq.node.exchange.quota import QuotaBook, is_counted
 from mithaq.node.records.model import ParsedRecord
 
 
@@ -57,50 +57,97 @@ class Plan(NamedTuple):
 
     shares: tuple[Share, ...]
     decisions: tuple[RecipientDecision, ...]
+    # Whether a quota counts what goes out, so that the next record may be planned otherwise.
+    counted: bool
 
 
-def plan_disclosure(
-    registry: Registry,
-    record: ParsedRecord,
-    *,
-    member: str,
-    agreement_id: str | None,
-    recipients: Sequence[str] | None,
-    at: datetime,
-    quotas: QuotaBook,
-) -> Plan:
-    """Decide who is given an alert; each recipient under one agreement only.
+# The agreement and recipients named, and the case that the alert is under each agreement.
+_Asked = tuple[str | None, tuple[str, ...] | None, tuple[Case, ...]]
 
-    Raises:
-        AgreementUnknownError: the agreement named is not one of this member's.
-        DeniedByAgreementError: nobody may be given it, or not everybody who was named.
 
-    """
-    shares: list[Share] = []
-    decisions: list[RecipientDecision] = []
-    covered: set[str] = set()
-    for standing in _agreements(registry, member=member, agreement_id=agreement_id):
-        agreement = standing.in_force(at=at)
-        facts = facts_of(record, agreement=agreement, sender=member)
-        allowed, found = audience_for(
-            agreement, status=standing.status, sender=member, facts=facts, at=at
-        )
-        for recipient in allowed:
-            used_up = quotas.decide(
-                agreement, sender=member, category=record.category, recipient=recipient
+@dataclass(slots=True)
+class Planner:
+    """Plans the disclosures of one transaction, whose registry and instant stand still."""
+
+    registry: Registry
+    member: str
+    at: datetime
+    quotas: QuotaBook
+    _deliberations: dict[str | None, list[Deliberation]] = field(
+        default_factory=dict[str | None, list[Deliberation]]
+    )
+    _plans: dict[_Asked, Plan] = field(default_factory=dict[_Asked, Plan])
+
+    def plan(
+        self,
+        alert: ParsedRecord,
+        *,
+        agreement_id: str | None,
+        recipients: tuple[str, ...] | None,
+    ) -> Plan:
+        """Decide who is given an alert; each recipient under one agreement only.
+
+        Raises:
+            AgreementUnknownError: the agreement named is not one of this member's.
+            DeniedByAgreementError: nobody may be given it, or not everybody who was named.
+
+        """
+        deliberations = self._deliberations.get(agreement_id)
+        if deliberations is None:
+            deliberations = self._deliberate(agreement_id)
+            self._deliberations[agreement_id] = deliberations
+        asked = agreement_id, recipients, tuple([each.case_of(alert) for each in deliberations])
+        plan = self._plans.get(asked)
+        if plan is None:
+            plan = self._plan(alert, deliberations, recipients)
+            if not plan.counted:
+                self._plans[asked] = plan
+        return plan
+
+    def _deliberate(self, agreement_id: str | None) -> list[Deliberation]:
+        standings = _agreements(self.registry, member=self.member, agreement_id=agreement_id)
+        return [
+            Deliberation(each.in_force(at=self.at), each.status, self.member, self.at, self.at)
+            for each in standings
+        ]
+
+    def _plan(
+        self,
+        alert: ParsedRecord,
+        deliberations: Iterable[Deliberation],
+        recipients: Sequence[str] | None,
+    ) -> Plan:
+        shares: list[Share] = []
+        decisions: list[RecipientDecision] = []
+        covered: set[str] = set()
+        counted = False
+        for each in deliberations:
+            found = dict(each.audience(alert))
+            counted |= self._count(each.agreement, alert.category, found)
+            decisions += _told(found, each.agreement.id)
+            fresh = frozenset(name for name in found if found[name].allowed) - covered
+            if recipients is not None:
+                fresh &= frozenset(recipients)
+            if fresh:
+                shares.append(Share(each.agreement, each.status, fresh))
+                covered |= fresh
+        if not covered or (recipients is not None and not covered.issuperset(recipients)):
+            raise DeniedByAgreementError(_why(decisions, recipients))
+        return Plan(tuple(shares), tuple(decisions), counted)
+
+    def _count(self, agreement: Agreement, category: str, found: dict[str, Decision]) -> bool:
+        """Refuse whose quota is used up; return whether any recipient has a quota."""
+        counted = False
+        for recipient in [name for name in found if found[name].allowed]:
+            if not is_counted(agreement, self.member, category, recipient):
+                continue
+            counted = True
+            used_up = self.quotas.decide(
+                agreement, sender=self.member, category=category, recipient=recipient
             )
             if used_up is not None:
                 found[recipient] = used_up
-        decisions += _told(found, agreement.id)
-        fresh = frozenset(each for each in allowed if found[each].allowed) - covered
-        if recipients is not None:
-            fresh &= frozenset(recipients)
-        if fresh:
-            shares.append(Share(agreement, standing.status, fresh))
-            covered |= fresh
-    if not covered or (recipients is not None and not covered.issuperset(recipients)):
-        raise DeniedByAgreementError(_why(decisions, recipients))
-    return Plan(tuple(shares), tuple(decisions))
+        return counted
 
 
 def _agreements(

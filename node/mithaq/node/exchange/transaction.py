@@ -17,7 +17,7 @@ from mithaq.node.exchange.draft import Placed, PutDraft, WithdrawDraft
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.out_stream import Batch, OwnStream, Posted, Posting, post
 from mithaq.node.exchange.quota import QuotaBook
-from mithaq.node.exchange.routing import Routes
+from mithaq.node.exchange.routing import Planner, Routes
 from mithaq.node.exchange.stored import RECORD, next_record_no
 from mithaq.node.lookup import index
 from mithaq.node.lookup.keys import entries_of
@@ -34,6 +34,7 @@ class Transaction:
     at: datetime
     routes: Routes = field(init=False)
     quotas: QuotaBook = field(init=False)
+    planner: Planner = field(init=False)
     erased: bool = False
     _rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _indexed: list[tuple[int, ParsedRecord]] = field(default_factory=list[tuple[int, ParsedRecord]])
@@ -45,6 +46,7 @@ class Transaction:
     def __post_init__(self) -> None:
         self.routes = Routes(self.connection, self.home, self.at)
         self.quotas = QuotaBook(self.connection, self.at)
+        self.planner = Planner(self.home.registry, self.home.member, self.at, self.quotas)
 
     def new_record_no(self) -> int:
         """Return a number for a row that this transaction will insert."""
