@@ -1,3 +1,4 @@
+import asyncio
 import stat
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -189,6 +190,25 @@ async def test_a_hub_that_is_not_there_is_said_to_be_unreachable(tmp_path: Path)
         invitation = Approver(hub).invite(MEMBER)
     code = await refused(request_of(tmp_path / "node", invitation))
     assert code in {"MQ-UNREACHABLE", "MQ-TIMEOUT"}
+
+
+async def test_a_hub_that_restarts_does_not_end_a_join_that_waits(tmp_path: Path) -> None:
+    federation = Federation.found()
+    config = prepare(federation, tmp_path / "hub")
+    async with running(federation, config) as hub:
+        address = f"127.0.0.1:{hub.hub.ports.enrolment}"
+        approver = Approver(hub)
+        request = request_of(tmp_path / "node", approver.invite(MEMBER))
+        await asked(request)
+        waiting = asyncio.create_task(join(request, passphrase=PASSPHRASE))
+        await asyncio.sleep(1)
+    # More than one of its questions meets nobody.
+    await asyncio.sleep(2)
+    assert not waiting.done()
+    settings = config.model_copy(update={"enrolment_listen": address})
+    async with running(federation, settings) as hub:
+        await Approver(hub, approver.invitations).decide()
+        assert (await waiting).approved
 
 
 async def test_a_certificate_without_an_entry_in_the_registry_makes_no_member(

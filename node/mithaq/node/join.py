@@ -8,9 +8,10 @@ is believed without that.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -46,6 +47,10 @@ from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 WAIT_DEFAULT: Final = timedelta(hours=24)
 POLL_SECONDS: Final = 0.5
 ENTRY_POLLS_MAX: Final = 60
+# Longer than one call may take: one that was not answered in time is made once more.
+PATIENCE_SECONDS: Final = 12.0
+AGAIN_SECONDS: Final = 1.0
+_AWAY: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 REGISTRY_BYTES_MAX: Final = 256 * 1024 * 1024
 T = TypeVar("T")
 
@@ -286,29 +291,40 @@ class _Hub:
 
     async def _piece(self, start: int) -> exchange_pb2.FollowResponse:
         request = exchange_pb2.FetchRegistryRequest(first_index=start)
-        answer = await _answered(self.stub.FetchRegistry(request, timeout=_DEADLINE))
+        answer = await _answered(partial(self.stub.FetchRegistry, request, timeout=_DEADLINE))
         return answer.registry
 
     async def ask(self) -> None:
         """Hand the request in; the same bytes again are the same request."""
         request = exchange_pb2.RequestEnrolmentRequest(request=self.asking.request)
-        await _answered(self.stub.RequestEnrolment(request, timeout=_DEADLINE))
+        await _answered(partial(self.stub.RequestEnrolment, request, timeout=_DEADLINE))
 
     async def decision(self) -> exchange_pb2.EnrolmentDecision | None:
         """Return what became of the request, or None while it waits."""
         request = exchange_pb2.GetEnrolmentRequest(request_hash=self.asking.request_hash)
-        answer = await _answered(self.stub.GetEnrolment(request, timeout=_DEADLINE))
+        answer = await _answered(partial(self.stub.GetEnrolment, request, timeout=_DEADLINE))
         return answer.decision if answer.HasField("decision") else None
 
 
 _DEADLINE: Final = UNARY_DEADLINE.total_seconds()
 
 
-async def _answered(call: Awaitable[T]) -> T:
-    try:
-        return await call
-    except grpc.RpcError as error:
-        raise from_rpc_error(error) from None
+async def _answered(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until there is an answer or a refusal; raise RemoteError.
+
+    Each call says the same however often it is made. A hub that restarts meanwhile does not
+    end a join that waits for hours, and is missed for good only after `PATIENCE_SECONDS`.
+    """
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    while True:
+        try:
+            return await call()
+        except grpc.RpcError as error:
+            fault = from_rpc_error(error)
+        if fault.grpc_status not in _AWAY or clock() - began >= PATIENCE_SECONDS:
+            raise fault
+        await asyncio.sleep(AGAIN_SECONDS)
 
 
 def _joined(request: JoinRequest, folder: NodeFolder, asking: Asking, *, approved: bool) -> Joined:
