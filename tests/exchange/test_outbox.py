@@ -99,6 +99,22 @@ def test_one_refused_act_harms_no_neighbour(cairo: Desk) -> None:
     assert cairo.number("SELECT count(*) FROM node_record") == 2
 
 
+def test_each_of_many_acts_is_asked_whether_its_alert_was_issued_before(cairo: Desk) -> None:
+    """They are looked up some at a time: the first, the last of a group and the very last."""
+    for count, known in ((1, {0}), (64, {0, 63}), (66, {63, 64, 65})):
+        alerts = [cairo.alert() for _ in range(count)]
+        for number in known:
+            cairo.done(issue(alerts[number]))
+        outcomes = cairo.do(*map(issue, alerts))
+        refused = {
+            number
+            for number, outcome in enumerate(outcomes)
+            if isinstance(outcome, AlertExistsError)
+        }
+        assert refused == known
+        assert sum(isinstance(each, ActResult) for each in outcomes) == count - len(known)
+
+
 def test_a_refused_act_is_in_the_audit_log_too(cairo: Desk) -> None:
     cairo.do(issue(cairo.alert(), "it-int"))
     entries = cairo.home.database.read_sync(lambda each: list(cairo.home.audit.entries(each)))

@@ -44,12 +44,24 @@ class OwnVersion(NamedTuple):
 
 
 Known = dict[str, list[OwnVersion]]
-_KNOWN: Final = Statement(
-    sa.select(RECORD.c.record_no, RECORD.c.version, RECORD.c.status)
-    .where(RECORD.c.item_id == sa.bindparam("wanted"), RECORD.c.own.is_(True))
-    .where(RECORD.c.kind == sa.bindparam("alert"))
-    .order_by(RECORD.c.version)
-)
+_ASKED_AT_ONCE: Final = 64
+
+
+def _known_of(count: int) -> Statement:
+    """Return what looks for the versions of so many own alerts."""
+    wanted: list[sa.BindParameter[str]] = [
+        sa.bindparam(f"alert_{number}") for number in range(count)
+    ]
+    return Statement(
+        sa.select(RECORD.c.item_id, RECORD.c.record_no, RECORD.c.version, RECORD.c.status)
+        .where(RECORD.c.item_id.in_(wanted), RECORD.c.own.is_(True))
+        .where(RECORD.c.kind == sa.bindparam("kind"))
+        .order_by(RECORD.c.item_id, RECORD.c.version)
+    )
+
+
+_KNOWN_OF_ONE: Final = _known_of(1)
+_KNOWN_OF_MANY: Final = _known_of(_ASKED_AT_ONCE)
 _TERMS_CACHED_MAX: Final = 4096
 
 
@@ -62,13 +74,19 @@ def put_terms(category: str, priority: int, expiry: datetime) -> PutTerms:
 def known_versions(connection: sa.Connection, alert_ids: Sequence[str]) -> Known:
     """Return the versions of own alerts by id, oldest first."""
     known: Known = {}
-    for alert_id in alert_ids:
-        rows = _KNOWN.run(connection, wanted=alert_id, alert=ALERT).fetchall()
-        if rows:
-            known[alert_id] = [
-                OwnVersion(record_no, version, RecordStatus(status))
-                for record_no, version, status in rows
-            ]
+    at_once = 1 if len(alert_ids) == 1 else _ASKED_AT_ONCE
+    statement = _KNOWN_OF_ONE if at_once == 1 else _KNOWN_OF_MANY
+    for start in range(0, len(alert_ids), at_once):
+        # The last group asks for its last alert again and again: a statement has one length.
+        group = alert_ids[start : start + at_once]
+        wanted = {
+            f"alert_{number}": group[min(number, len(group) - 1)] for number in range(at_once)
+        }
+        for item_id, record_no, version, status in statement.run(
+            connection, kind=ALERT, **wanted
+        ).fetchall():
+            found = OwnVersion(record_no, version, RecordStatus(status))
+            known.setdefault(item_id, []).append(found)
     return known
 
 

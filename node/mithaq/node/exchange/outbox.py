@@ -178,6 +178,8 @@ class Outbox:
             self._flushing = None
 
     async def _knows_heads(self) -> bool:
+        if self.may_sign.is_set():
+            return True
         try:
             async with asyncio.timeout(HEADS_WAIT_S):
                 await self.may_sign.wait()
