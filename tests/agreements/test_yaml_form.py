@@ -228,6 +228,9 @@ def test_a_contradiction_in_a_party_or_clause_names_its_line() -> None:
         ("a: \x00", 1),
         ("id: *x\n", 1),
         ("[" * 1100, 1),
+        # No such character, and half of one.
+        ('id: a\n"\\UFFFFFFFF": 1\n', 1),
+        ('id: a\ntitle: "\\uD83D"\n', 2),
     ],
 )
 def test_what_is_no_plain_yaml_table_is_refused_with_a_line(text: str, line: int) -> None:

@@ -131,6 +131,21 @@ def test_an_error_names_the_field_and_the_line(text: str, path: str, line: int) 
     assert (caught.value.path, f"line {line}:" in str(caught.value)) == (path, True)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'reason: "\\uD83D"',
+        '"\\uD83D": 1',
+        'restrictions: {exclude_states: ["\\uD83D"]}',
+        '"\\UFFFFFFFF": 1',
+        "created_at: 1969-12-31",
+    ],
+)
+def test_what_no_record_can_hold_is_refused_by_its_line(text: str) -> None:
+    with pytest.raises(FormError, match="line 1"):
+        forms.load(text)
+
+
 def test_an_error_suggests_the_word_that_was_meant() -> None:
     with pytest.raises(FormError, match="did you mean `names`"):
         forms.load("person: {nmaes: []}")

@@ -86,7 +86,7 @@ def compose(text: str) -> Node:
         return _node(tree)
     except MarkedYAMLError as error:
         raise _broken(error) from error
-    except (YAMLError, RecursionError, ValueError) as error:
+    except (YAMLError, RecursionError, ValueError, OverflowError) as error:
         raise YamlFormError(
             "the text is no YAML that terms are written in",
             fix="remove control characters and deep nesting",
@@ -115,7 +115,18 @@ def _node(tree: Any) -> Node:  # noqa: ANN401 - the library has no types
         return Keyed(line, tuple((_node(key), _node(value)) for key, value in tree.value))
     if kind == "seq":
         return Listed(line, tuple(_node(item) for item in tree.value))
-    return Leaf(line, None if kind == NULL else str(tree.value))
+    return Leaf(line, None if kind == NULL else _whole(str(tree.value), line))
+
+
+def _whole(text: str, line: int) -> str:
+    """Return a text; raise YamlFormError for one that an escape has given half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise YamlFormError(
+            "an escape names half a character", fix="write the character itself", line=line
+        ) from None
+    return text
 
 
 def fault(node: Node, why: str, *, fix: str) -> YamlFormError:

@@ -54,6 +54,8 @@ _INSTANT: Final = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?")
 _DATE: Final = re.compile(r"(about )?(\d{4})(?:-(\d{2})(?:-(\d{2}))?|\.\.(\d{4}))?")
 _UNKNOWN: Final = "unknown"
 _ABOUT: Final = "about "
+# Records count seconds from its beginning.
+_FIRST_YEAR: Final = 1970
 _UINT32_MAX: Final = 2**32 - 1
 
 
@@ -163,7 +165,8 @@ def _seconds(text: str, node: Node, *, path: str) -> int:
     try:
         if _INSTANT.fullmatch(text):
             instant = datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
-            return int(instant.timestamp())
+            if instant.year >= _FIRST_YEAR:
+                return int(instant.timestamp())
     except ValueError:
         pass
     raise _wrong(node, path, "an instant of UTC such as 2027-01-01T00:00:00Z, or a day")
