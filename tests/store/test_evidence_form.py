@@ -68,6 +68,20 @@ def test_what_is_proved_names_the_file_and_the_instant_does_not(tmp_path: Path) 
         evidence().to_json().replace(b"+00:00", b""),
         evidence().to_json().replace(b'"size": 3', b'"size": true'),
         evidence().to_json().replace(b'"AG5vdGU="', b'"?"'),
+        # Numbers that are none, and half a character wherever a text may stand.
+        evidence().to_json().replace(b'"registry_size": 7', b'"registry_size": 1e999'),
+        evidence().to_json().replace(b'"registry_size": 7', b'"registry_size": 7.0'),
+        *(
+            evidence().to_json().replace(text, b'"\\ud800"')
+            for text in (
+                b'"fork"',
+                b'"eg-moi"',
+                b'"x/1"',
+                b'"tn-dgsn"',
+                b'"checkpoint"',
+                b'"sender"',
+            )
+        ),
         b" " * (FILE_SIZE_BYTES_MAX + 1),
     ],
 )

@@ -91,12 +91,12 @@ class Evidence:
             accused=_text(content["accused"]),
             at=at,
             explanation=_text(content["explanation"]),
-            messages={str(name): _bytes(each) for name, each in content["messages"].items()},
+            messages={_text(name): _bytes(each) for name, each in content["messages"].items()},
             stream_id=bytes.fromhex(content["stream_id"]),
-            facts={str(name): _fact(each) for name, each in content["facts"].items()},
+            facts={_text(name): _fact(each) for name, each in content["facts"].items()},
             subject=_text(content["subject"]),
             kept_by=_text(content["kept_by"]),
-            registry_size=int(content["registry_size"]),
+            registry_size=_number(content["registry_size"]),
         )
 
     @property
@@ -134,13 +134,19 @@ def _write_durably(path: Path, data: bytes) -> None:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise EvidenceFormatError("a text is expected")
+    # JSON can name half a character, which can be neither hashed nor shown.
+    value.encode()
+    return value
+
+
+def _number(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise EvidenceFormatError("a whole number is expected")
     return value
 
 
 def _fact(value: object) -> Fact:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise EvidenceFormatError("a fact is a number or a text")
-    return value
+    return _text(value) if isinstance(value, str) else _number(value)
 
 
 def _bytes(value: object) -> bytes:
