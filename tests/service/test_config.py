@@ -115,6 +115,19 @@ def test_a_file_that_is_no_toml_names_the_line(file: Path) -> None:
         load(Settings, file=file, environment={})
 
 
+@pytest.mark.parametrize("value", ["[" * 5000, "1" * 5000], ids=["nested", "digits"])
+def test_what_the_library_will_not_read_is_said_of_the_file(file: Path, value: str) -> None:
+    file.write_text(f"name = {value}\n")
+    with pytest.raises(ConfigError, match=r"hub\.toml"):
+        load(Settings, file=file, environment={})
+
+
+def test_a_variable_that_the_library_will_not_read_is_a_wrong_value() -> None:
+    for text in ("[" * 100_000, "[" + "1" * 5000 + "]"):
+        with pytest.raises(ConfigError):
+            load(Settings, environment={"MITHAQ_HUB__HOSTS": text})
+
+
 def test_a_file_that_is_not_there_or_too_large_is_named(file: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load(Settings, file=file.with_name("absent.toml"), environment={})

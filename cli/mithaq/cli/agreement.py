@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mithaq.agreements import yaml_form
+from mithaq.agreements.errors import YamlFormError
 from mithaq.agreements.lint import lint as lint_agreement
 from mithaq.agreements.terms import Agreement
 from mithaq.certs.entries import (
@@ -106,7 +107,7 @@ def lint(*, file: Path, as_json: bool) -> int:
 
     Finds what can never apply, what overlaps, and what is missing.
     """
-    terms = yaml_form.load(file.read_text(encoding="utf-8"))
+    terms = _terms_in(file)
     rows = [
         {"severity": str(each.severity), "clause": each.clause_id, "finding": each.message}
         for each in lint_agreement(terms)
@@ -156,7 +157,16 @@ def sign(
 
 
 def _new_package(file: Path) -> Package:
-    return Package(yaml_form.load(file.read_text(encoding="utf-8")).to_bytes())
+    return Package(_terms_in(file).to_bytes())
+
+
+def _terms_in(file: Path) -> Agreement:
+    """Return the terms of a YAML file; raise YamlFormError."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise YamlFormError("the file is not in UTF-8", fix="save it as UTF-8", line=1) from None
+    return yaml_form.load(text)
 
 
 @agreement.command()

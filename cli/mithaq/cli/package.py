@@ -81,15 +81,15 @@ def read_package(path: Path) -> Package:
             _bytes(content["terms"]),
             tuple(
                 AgreementSignature(
-                    str(each["member"]),
-                    str(each["name"]),
+                    _name(each["member"]),
+                    _name(each["name"]),
                     _bytes(each["ed25519"]),
                     _bytes(each["mldsa44"]),
                 )
                 for each in content["signatures"]
             ),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CliError(
             "MQ-CONFIG-PACKAGE",
             f"{path.name} is no agreement package",
@@ -102,6 +102,13 @@ def check_schema(schema: object) -> None:
     """Raise ValueError for a file of another kind or version."""
     if schema != _SCHEMA:
         raise ValueError(schema)
+
+
+def _name(value: object) -> str:
+    """Return a name; raise ValueError for one that no message could carry."""
+    name = str(value)
+    name.encode()
+    return name
 
 
 def _text(content: bytes) -> str:

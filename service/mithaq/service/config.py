@@ -120,6 +120,9 @@ def from_file(file: Path) -> dict[str, Given]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         # Both say where and which rule, and quote at most one character.
         raise unusable(f"{file}: {error}") from None
+    except (ValueError, RecursionError):
+        # The library's own limits, which it doesn't tell as its own error.
+        raise unusable(f"{file}: a number is too long, or lists lie too deep") from None
     lines = line_numbers(text)
     return {
         name: Given(value, f"file {file}:{lines.get(name, 1)}") for name, value in flattened(tables)
@@ -176,7 +179,7 @@ def from_text(text: str, annotation: object) -> object:
     if text.startswith(("[", "{")):
         try:
             return json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             return text
     return [item.strip() for item in text.split(",") if item.strip()]
 

@@ -54,7 +54,8 @@ def read_profile(folder: Path) -> Profile:
             certificate=(folder / str(settings["certificate"])).read_bytes(),
             key=(folder / str(settings["key"])).read_bytes(),
         )
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        # No TOML, no text, or a name that no file can have; the library nests without a limit.
         raise ProfileError(
             f"{type(error).__name__} in a profile",
             public_message=f"There is no usable profile in {folder}.",
