@@ -8,6 +8,7 @@ from mithaq.certs.keys import Ed25519Key, SigningPair
 from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.cosignature import Role
 from mithaq.ledger.entry import WithdrawReason
+from mithaq.ledger.errors import NameFormatError
 from mithaq.ledger.lists import REGISTRY_SIZE_MAX, refusal_list_hash
 from mithaq.node.exchange import housekeeping
 from mithaq.node.exchange.accepting import Answers, keep_answers
@@ -478,3 +479,16 @@ def test_readers_that_were_shown_two_histories_find_out_by_comparing_receipts(
         views = exchange_pb2.Views(receipts=[message])
         tunis.home.database.write_sync(partial(compare_views, home=tunis.home, views=views))
         assert tunis.alarms() == alarms
+
+
+def test_a_receipt_for_no_stream_is_refused_and_its_neighbours_are_compared(
+    cairo: Desk, tunis: Desk, federation: Federation
+) -> None:
+    batch = delivered(cairo, tunis)
+    nameless = receipt(federation, batch, HELD, reader="int-iom")
+    nameless.stream_id = b"no stream"
+    other = receipt(federation, batch, HELD, reader="int-iom", root=bytes(32))
+    views = exchange_pb2.Views(receipts=[nameless, other])
+    faults = tunis.home.database.write_sync(partial(compare_views, home=tunis.home, views=views))
+    assert [type(each) for each in faults] == [NameFormatError]
+    assert tunis.alarms() == ["receipt conflict"]

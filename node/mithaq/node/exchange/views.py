@@ -64,11 +64,11 @@ def compare_views(
     agreeing: list[tuple[int, Receipt]] = []
     held = _HeldLogs(connection, home.federation)
     for message in views.receipts:
-        log = None if message.reader == home.member else held.log(message.stream_id)
-        if log is None or message.size > log.size:
-            # What is not held here yet can't be compared; it comes again in a minute.
-            continue
         try:
+            log = None if message.reader == home.member else held.log(message.stream_id)
+            if log is None or message.size > log.size:
+                # What is not held here yet can't be compared; it comes again in a minute.
+                continue
             receipt = verify_receipt(
                 message,
                 federation=home.federation,
