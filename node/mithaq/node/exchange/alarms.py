@@ -13,6 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from mithaq.ledger.names import stream_origin
+from mithaq.ledger.tree import HASH_SIZE_BYTES
 from mithaq.node.exchange.home import Home, milliseconds
 from mithaq.node.tables import AlarmRow
 from mithaq.service.logging import declare, logger
@@ -65,6 +66,9 @@ def raise_alarm(
     at = home.clock()
     messages = {key: each for key, each in evidence.items() if isinstance(each, bytes) and each}
     facts = {key: each for key, each in evidence.items() if not isinstance(each, bytes)}
+    if len(stream_id) != HASH_SIZE_BYTES:
+        # A hub may speak of what is no stream: the subject alone says which.
+        stream_id = b""
     if stream_id:
         facts["origin"] = stream_origin(home.federation, stream_id)
     file_name = EvidenceFile(
