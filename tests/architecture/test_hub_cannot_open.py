@@ -106,13 +106,17 @@ def test_nothing_in_the_hubs_process_can_open_a_body() -> None:
         "def work():\n    return eval('1')\n",
     ],
 )
-@pytest.mark.parametrize("file", ["hub/mithaq/hub/planted.py", "certs/mithaq/certs/planted.py"])
+@pytest.mark.parametrize(
+    "file",
+    ["hub/mithaq/hub/planted.py", "certs/mithaq/certs/planted.py", "ledger/mithaq/ledger/far.py"],
+)
 def test_a_planted_means_to_decrypt_is_found(tmp_path: Path, file: str, text: str) -> None:
     rooms.plant(
         tmp_path,
         {
             "hub/mithaq/hub/app.py": "def start():\n    from mithaq.service import server\n",
             "service/mithaq/service/server.py": "import mithaq.certs.planted as keys\n",
+            "certs/mithaq/certs/planted.py": "from mithaq.ledger import far\n",
             file: text,
         },
     )

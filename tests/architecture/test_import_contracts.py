@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,69 @@ def test_a_planted_import_is_refused(empty_rooms: Path, file: str, text: str, sa
     assert said in " ".join(result.stdout.split())
 
 
+# From the top: each may import those of later lines, and no other.
+LAYERS = (
+    ("cli",),
+    ("hub", "node", "registrar"),
+    ("service",),
+    ("store",),
+    ("certs",),
+    ("ledger", "agreements"),
+    ("v1",),
+)
+LEVELS = {room: level for level, layer in enumerate(LAYERS) for room in layer}
+
+
+def planted_imports(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return a module for each pair in which the first room imports the second."""
+    return {
+        f"{'protos' if importer == 'v1' else importer}/mithaq/{importer}/planted_{imported}.py": (
+            f"import mithaq.{imported}\n"
+        )
+        for importer, imported in pairs
+    }
+
+
+def test_every_room_may_import_every_room_below_it(empty_rooms: Path) -> None:
+    down = [(one, two) for one in LEVELS for two in LEVELS if LEVELS[one] < LEVELS[two]]
+    rooms.plant(empty_rooms, {"protos/mithaq/v1/planted.py": ROOM_DOCSTRING})
+    result = contracts(rooms.plant(empty_rooms, planted_imports(down)))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("importer", LEVELS)
+def test_no_room_may_import_one_beside_or_above_it(empty_rooms: Path, importer: str) -> None:
+    level = LEVELS[importer]
+    forbidden = [each for each in LEVELS if each != importer and LEVELS[each] <= level]
+    pairs = [(importer, each) for each in forbidden]
+    result = contracts(rooms.plant(empty_rooms, planted_imports(pairs)))
+    assert result.returncode == (1 if pairs else 0)
+    said = " ".join(result.stdout.split())
+    unsaid = [
+        each
+        for each in forbidden
+        if f"mithaq.{importer} is not allowed to import mithaq.{each}" not in said
+    ]
+    assert unsaid == []
+
+
+@pytest.mark.parametrize("room", ["hub", "service", "store", "agreements"])
+def test_no_part_of_the_hub_but_certs_and_ledger_imports_cryptography(
+    empty_rooms: Path, room: str
+) -> None:
+    text = "def late():\n    from cryptography.hazmat.primitives import hashes\n"
+    result = contracts(rooms.plant(empty_rooms, {f"{room}/mithaq/{room}/planted.py": text}))
+    assert result.returncode == 1
+    assert f"mithaq.{room}.planted -> cryptography" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("room", ["certs", "ledger"])
+def test_certs_and_ledger_may_import_cryptography(empty_rooms: Path, room: str) -> None:
+    text = "from cryptography.hazmat.primitives import hashes\n"
+    result = contracts(rooms.plant(empty_rooms, {f"{room}/mithaq/{room}/planted.py": text}))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -124,6 +188,9 @@ def test_a_planted_import_is_refused(empty_rooms: Path, file: str, text: str, sa
         'import builtins\n\nbuiltins.__import__("mithaq.node")\n',
         'import runpy\n\nrunpy.run_module("mithaq.node")\n',
         'from pkgutil import resolve_name\n\nresolve_name("mithaq.node")\n',
+        'import importlib.util\n\nimportlib.util.find_spec("mithaq.node")\n',
+        'from importlib.machinery import SourceFileLoader\n\nSourceFileLoader("a", "b.py")\n',
+        "from unittest.mock import Mock\n\nMock()\n",
     ],
 )
 def test_ruff_refuses_an_import_that_the_contracts_cannot_see(tmp_path: Path, text: str) -> None:

@@ -20,14 +20,25 @@ IMPORTABLE = {name: path for name, path in MODULES.items() if "migrations" not i
 
 
 def test_no_file_closes_a_namespace_that_the_rooms_share() -> None:
+    assert closed_namespaces(rooms.ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "file", ["hub/mithaq/__init__.py", "protos/mithaq/v1/__init__.py", "protos/buf/__init__.py"]
+)
+def test_a_planted_file_that_closes_a_namespace_is_found(tmp_path: Path, file: str) -> None:
+    rooms.plant(tmp_path, {"hub/mithaq/hub/__init__.py": "", file: ""})
+    assert closed_namespaces(tmp_path) == [file]
+
+
+def closed_namespaces(root: Path) -> list[str]:
     shared = ["mithaq", "mithaq/v1", "buf", "buf/validate"]
-    closed = [
-        str(path.relative_to(rooms.ROOT))
+    return [
+        str(path.relative_to(root))
         for portion in rooms.PORTIONS
         for folder in shared
-        if (path := rooms.ROOT / portion / folder / "__init__.py").exists()
+        if (path := root / portion / folder / "__init__.py").exists()
     ]
-    assert closed == []
 
 
 @pytest.mark.parametrize("room", rooms.ROOMS)
@@ -81,13 +92,37 @@ def test_every_module_can_be_imported(name: str) -> None:
 
 
 def test_every_module_is_imported_by_a_test_of_what_it_does() -> None:
+    assert untested(rooms.ROOT) == []
+
+
+def test_a_planted_module_that_no_test_imports_is_found(tmp_path: Path) -> None:
+    rooms.plant(
+        tmp_path,
+        {
+            "hub/mithaq/hub/seen.py": "from mithaq.ledger import below\n",
+            "hub/mithaq/hub/unseen.py": "",
+            "ledger/mithaq/ledger/below.py": "",
+            "tests/hub/test_seen.py": "from mithaq.hub.seen import thing\n",
+            # That it can be imported is no test of what it does.
+            "tests/architecture/test_layout.py": "import mithaq.hub.unseen\n",
+        },
+    )
+    assert untested(tmp_path) == ["mithaq.hub.unseen"]
+
+
+def untested(root: Path) -> list[str]:
+    modules = rooms.modules(root=root)
     tests = {
         str(path): path
-        for path in rooms.sources(root=rooms.ROOT, folders=("tests",))
-        if path.parent != Path(__file__).parent
+        for path in rooms.sources(root=root, folders=("tests",))
+        if path.parent != root / "tests" / "architecture"
     }
-    written = {name for name, path in IMPORTABLE.items() if not rooms.is_generated(path)}
-    assert sorted(written - set(rooms.closure(tests, within=MODULES))) == []
+    written = {
+        name
+        for name, path in modules.items()
+        if not rooms.is_generated(path) and "migrations" not in path.parts
+    }
+    return sorted(written - set(rooms.closure(tests, within=modules)))
 
 
 def test_the_wheel_carries_every_file_of_every_room_and_nothing_else(tmp_path: Path) -> None:
