@@ -107,6 +107,17 @@ DATABASE ?= sqlite
 chaos: venv ## real processes under load, broken at random: FAULTS=10000 SEED=7 DATABASE=postgresql
 	$(BIN)/python -m tests.faults --faults $(FAULTS) --seed $(SEED) --database $(DATABASE)
 
+# How long each target is fuzzed, and which; none named are all, the most exposed first.
+SECONDS ?= 600
+TARGET ?=
+
+.PHONY: fuzz fuzz-short
+fuzz: venv ## every parser of foreign bytes, for hours: SECONDS=600 each, TARGET='note terms'
+	$(BIN)/python -m tests.fuzz run $(TARGET) --seconds $(SECONDS)
+
+fuzz-short: venv ## all of them in under two minutes, from the kept inputs on
+	$(BIN)/python -m tests.fuzz run --seconds 2
+
 # --- running ----------------------------------------------------------------------
 
 .PHONY: demo
