@@ -29,6 +29,7 @@ from mithaq.node.exchange.bodies import (
     joined,
 )
 from mithaq.node.exchange.errors import (
+    BodyOrderError,
     HeadersBehindError,
     ReceptionKeyLostError,
     RegistryStaleError,
@@ -117,6 +118,9 @@ def _open(
     if stream is None:
         raise StreamUnknownError("bodies of a stream whose headers never came")
     size = max(arrived.through_size, stream.opened_size)
+    if not size:
+        # No receipt is over nothing: a hub that got one would end the connection, each time.
+        raise BodyOrderError("bodies of no entry at all")
     lists: list[exchange_pb2.RefusalList] = []
     refusals_head = stream.refusals_head
     if arrived.through_size > stream.opened_size:
