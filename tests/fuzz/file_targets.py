@@ -128,27 +128,27 @@ def package(data: bytes) -> None:
 
 def un_list(data: bytes) -> None:
     """The Security Council's list, whole and cut into small pieces: the same entries."""
-    whole, end = _entries([data])
+    whole, ends = _entries([data])
     if len(data) > SIZE_BYTES_MAX // 2:
         return
-    pieces, end_of_pieces = _entries([data[at : at + 7] for at in range(0, len(data), 7)])
-    same(end_of_pieces, end, "a list ends otherwise in pieces")
-    # Before a fault that ends it, what is whole comes out as far as it has been read.
+    pieces, ends_in_pieces = _entries([data[at : at + 7] for at in range(0, len(data), 7)])
+    # Of two faults the first one read is told, and before it what is whole comes out.
+    same(ends_in_pieces, ends, "a list ends otherwise in pieces")
     same(pieces[: len(whole)], whole, "a list says something else in pieces")
-    holds(end is not None or len(pieces) == len(whole), "a list says more in pieces")
+    holds(not ends or len(pieces) == len(whole), "a list says more in pieces")
 
 
-def _entries(chunks: list[bytes]) -> tuple[list[object], type[ListError] | None]:
-    """Return the entries that are read, and what ended the reading, if anything did."""
+def _entries(chunks: list[bytes]) -> tuple[list[object], bool]:
+    """Return the entries that are read, and whether the list was read to its end."""
     found: list[object] = []
     try:
         found.extend(
             each if isinstance(each, Fault) else (each.dataid, each.record.raw)
             for each in read_list(chunks, TERMS, identify=identify(), at=AT)
         )
-    except ListError as error:
-        return found, type(error)
-    return found, None
+    except ListError:
+        return found, False
+    return found, True
 
 
 # --- settings -------------------------------------------------------------------------
