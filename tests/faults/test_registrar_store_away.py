@@ -217,7 +217,9 @@ async def test_a_running_registrar_outlives_a_database_that_is_held(
             assert signed_at(config) == held_since
             other.execute("ROLLBACK")
         await until_ready(config, "200 ok store")
-        assert signed_at(config) != held_since
+        async with asyncio.timeout(SOON_S):
+            while signed_at(config) == held_since:  # noqa: ASYNC110 - the file rings no bell
+                await asyncio.sleep(0.1)
     finally:
         stop.set()
         assert await asyncio.wait_for(serving, SOON_S) == 0
