@@ -125,7 +125,7 @@ def _check_readable(message: exchange_pb2.Batch, accepted: Accepted, writer: Str
         accepted.acceptance,
     )
     try:
-        judged = judge_headers(piece, known, registry=federation().registry, reader=TUNIS)
+        judged = judge_headers([piece], known, registry=federation().registry, reader=TUNIS)
     except NotInAudienceError:
         return
     except REFUSALS as fault:

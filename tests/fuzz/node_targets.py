@@ -83,11 +83,11 @@ def _take(message: exchange_pb2.SubscribeResponse) -> None:
 def undone(desk: Desk, act: Callable[[sa.Connection], stage.T]) -> stage.T:
     """Return what an act returns, with neither row, file nor memory of it left."""
     home: Home = desk.home
-    signed, awaited = dict(home.signed_daily), dict(home.awaited_heads)
+    signed, unanswered = dict(home.signed_daily), set(home.refusals_unanswered)
     try:
         return stage.undone(home.database, act)
     finally:
-        home.signed_daily, home.awaited_heads = signed, awaited
+        home.signed_daily, home.refusals_unanswered = signed, unanswered
         shutil.rmtree(home.evidence, ignore_errors=True)
 
 
