@@ -40,24 +40,26 @@ from mithaq.node.exchange.withheld import check_named, check_told, keep_list
 from mithaq.store import log_store
 from mithaq.store.audit import root_at
 from mithaq.store.rows import insert_tuples
+from mithaq.store.statement import Statement
 from mithaq.store.tables import LOG
 from mithaq.v1 import exchange_pb2
 
 M = TypeVar("M")
-# Built once: SQLAlchemy finds a statement's compiled form faster by the same object.
-_OWN_HEADS: Final = (
+_OWN_HEAD: Final = Statement(
     sa.select(STREAM.c.log_no, STREAM.c.stream_id, LOG.c.size, STREAM.c.accepted_size)
     .join(LOG, LOG.c.log_no == STREAM.c.log_no)
-    .where(STREAM.c.stream_id.in_(sa.bindparam("named", expanding=True)), STREAM.c.own.is_(True))
+    .where(STREAM.c.stream_id == sa.bindparam("named"), STREAM.c.own.is_(True))
 )
-_ADVANCE: Final = (
+_ADVANCE: Final = Statement(
     sa.update(STREAM)
     .where(STREAM.c.log_no == sa.bindparam("log"))
     .values(accepted_size=sa.bindparam("through"))
 )
-_FORGET_SIGNED: Final = sa.delete(OWN_CHECKPOINT).where(
-    OWN_CHECKPOINT.c.log_no == sa.bindparam("log"),
-    OWN_CHECKPOINT.c.size <= sa.bindparam("through"),
+_FORGET_SIGNED: Final = Statement(
+    sa.delete(OWN_CHECKPOINT).where(
+        OWN_CHECKPOINT.c.log_no == sa.bindparam("log"),
+        OWN_CHECKPOINT.c.size <= sa.bindparam("through"),
+    )
 )
 _JUST_WITHDRAWN: Final = (
     sa.select(DISCLOSURE.c.sequence)
@@ -70,8 +72,10 @@ _JUST_WITHDRAWN: Final = (
         WITHDRAWAL.c.sequence < sa.bindparam("through"),
     )
 )
-_FORGET_WITHDRAWN: Final = sa.delete(OUT_BODY).where(
-    OUT_BODY.c.log_no == sa.bindparam("log"), OUT_BODY.c.sequence.in_(_JUST_WITHDRAWN)
+_FORGET_WITHDRAWN: Final = Statement(
+    sa.delete(OUT_BODY).where(
+        OUT_BODY.c.log_no == sa.bindparam("log"), OUT_BODY.c.sequence.in_(_JUST_WITHDRAWN)
+    )
 )
 _REFUSED = (LedgerError, ExchangeError, TrustError)
 
@@ -148,8 +152,9 @@ class _OwnHead(NamedTuple):
 
 
 def _own_heads(connection: sa.Connection, stream_ids: Iterable[bytes]) -> dict[bytes, _OwnHead]:
-    rows = connection.execute(_OWN_HEADS, {"named": list(stream_ids)})
-    return {row.stream_id: _OwnHead(*row) for row in rows}
+    found = [_OWN_HEAD.run(connection, named=each).fetchone() for each in stream_ids]
+    heads = [_OwnHead(*row) for row in found if row is not None]
+    return {each.stream_id: each for each in heads}
 
 
 class _Accepted(NamedTuple):
@@ -301,10 +306,10 @@ class _Desk:
             {"log": each.own.log_no, "before": each.own.accepted_size, "through": each.size}
             for each in self._accepted
         ]
-        connection.execute(_ADVANCE, spans)
-        connection.execute(_FORGET_SIGNED, spans)
+        _ADVANCE.run_many(connection, spans)
+        _FORGET_SIGNED.run_many(connection, spans)
         # Bodies that were taken back had to be sent once (PROTOCOL 5.9).
-        connection.execute(_FORGET_WITHDRAWN, spans)
+        _FORGET_WITHDRAWN.run_many(connection, spans)
 
 
 def accuse_receipt(
