@@ -111,6 +111,8 @@ class Directory:
         self.recent = RecentBatches()
         self._stored_bytes: Counter[int] = Counter()
         self._receipts: dict[int, dict[tuple[str, int], HeldReceipt]] = {}
+        # Streams of which a reader has ever refused something.
+        self._refused: set[int] = set()
         self._readers_listening: dict[str, set[Listener]] = {}
         self._senders_listening: dict[str, set[Listener]] = {}
 
@@ -149,6 +151,14 @@ class Directory:
         """Return how far a reader has signed in a role; 0 if not at all."""
         receipt = self.receipt(log_no, reader, role)
         return receipt.size if receipt else 0
+
+    def has_refusals(self, log_no: int) -> bool:
+        """Tell whether any reader has refused something of a stream."""
+        return log_no in self._refused
+
+    def note_refused(self, logs: Iterable[int]) -> None:
+        """Learn of which streams readers have refused something."""
+        self._refused.update(logs)
 
     def stored_bytes(self, log_no: int) -> int:
         """Return what the bodies weigh that are kept for a stream's readers."""
@@ -192,6 +202,7 @@ class Directory:
         self.recent.forget(changes.erased)
         for log_no in changes.streams:
             self._wake_readers(log_no)
+        self.note_refused(changes.refused)
         for log_no in changes.refused:
             self._wake_sender(log_no)
         for receipt in changes.receipts:

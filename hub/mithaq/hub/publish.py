@@ -201,17 +201,15 @@ class Publication:
     async def _send_receipts_of(self, stream: HeldStream) -> None:
         """Send the receipts not sent here yet, after the lists of refusals that they name."""
         # Taken before the lists are read: so every list that one of them names is among those.
-        fresh = [
-            each
-            for each in self._hub.directory.receipts(stream.log_no)
-            if self._told.get((each.log_no, each.reader, each.role)) != _said_by(each)
-        ]
-        if any(each.refusals_head for each in fresh):
+        receipts = self._hub.directory.receipts(stream.log_no)
+        if receipts and self._hub.directory.has_refusals(stream.log_no):
             await self._send_lists_of(stream)
-        for receipt in fresh:
-            self._told[receipt.log_no, receipt.reader, receipt.role] = _said_by(receipt)
-            message = receipt_message(receipt, stream)
-            await self._outbox.send(exchange_pb2.PublishResponse(receipt=message))
+        for receipt in receipts:
+            key, said = (receipt.log_no, receipt.reader, receipt.role), _said_by(receipt)
+            if self._told.get(key) != said:
+                self._told[key] = said
+                message = receipt_message(receipt, stream)
+                await self._outbox.send(exchange_pb2.PublishResponse(receipt=message))
 
     async def _send_lists_of(self, stream: HeldStream) -> None:
         more = True

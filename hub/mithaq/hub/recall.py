@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from mithaq.hub.directory import Directory, HeldReceipt, HeldStream
-from mithaq.hub.tables import EPOCH, RECEIPT, STREAM
+from mithaq.hub.tables import EPOCH, READER_REFUSAL, RECEIPT, STREAM
 from mithaq.ledger.kinds import EntryKind
 from mithaq.ledger.stream import StreamState
 from mithaq.ledger.terms import parse_terms
@@ -27,6 +27,7 @@ def recall(connection: sa.Connection, directory: Directory) -> None:
     ).all()
     streams = [recall_stream(connection, row.log_no) for row in rows]
     directory.add(streams, recall_receipts(connection))
+    directory.note_refused(connection.scalars(sa.select(READER_REFUSAL.c.log_no).distinct()))
     directory.note_stored({row.log_no: row.stored_bytes for row in rows})
 
 
