@@ -206,6 +206,10 @@ def running_parts(folder: Path, *, seed: int, hub_database: str = "") -> Generat
         keeper = threading.Thread(target=parts.keep_running, name="keeper")
         keeper.start()
         yield parts
+    except CliError as error:
+        # What the part said last; its log goes with the folder.
+        error.add_note(error.why)
+        raise
     finally:
         parts.close()
         if keeper is not None:
