@@ -172,8 +172,7 @@ class Database:
 
     def _empty_wal(self) -> None:
         with self._writer.connect() as connection:
-            raw = connection.connection.driver_connection
-            busy, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()  # type: ignore[union-attr]  # the driver's own connection
+            busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
         if busy:
             raise StoreBusyError("a reader held the write-ahead log; erased bytes may remain in it")
 

@@ -96,7 +96,8 @@ class Session:
         if not await self.home.database.read(is_known_to_hub):
             # PROTOCOL 1.5: otherwise the database may be an older backup, and the hub is asked.
             self.outbox.may_sign.set()
-        await self.follow.settle()
+        # A database that is held now will be had later: upkeep does it again.
+        await _tried(self.follow.settle)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._upkeep())
             group.create_task(self._answer_erasures())
@@ -316,8 +317,9 @@ async def _tried(act: Callable[[], Awaitable[None]]) -> None:
     """Do an act of upkeep; what fails is tried again later and harms nothing else."""
     try:
         await act()
-    except (StoreError, TrustError, ExchangeError) as fault:
-        logger().warning(UPKEEP_FAILED, code=fault.code)
+    except (StoreError, TrustError, ExchangeError, OSError) as fault:
+        # Of the system: the file of an alarm, on a disk that takes no more.
+        logger().warning(UPKEEP_FAILED, code=getattr(fault, "code", "MQ-DISK"))
 
 
 async def _first(task: "asyncio.Task[None]", event: Coroutine[Any, Any, Any]) -> None:
