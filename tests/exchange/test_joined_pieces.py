@@ -104,6 +104,20 @@ def test_the_last_note_alone_does_not_cover_a_gap(cairo: Desk, tunis: Desk) -> N
     assert [each.size for each in held.receipts] == [batches[0].segment.state.size]
 
 
+@pytest.mark.parametrize("elsewhere", [0, 1, 1 << 20, (1 << 63) - 1])
+def test_headers_that_begin_elsewhere_than_they_say_are_not_held(
+    cairo: Desk, tunis: Desk, elsewhere: int
+) -> None:
+    (batch,) = on_their_way(cairo, tunis, 1)
+    (arrived,) = headers(tunis, [batch])
+    # Were the start believed, the note over the end would be looked for at another size.
+    evil = altered(arrived, first_sequence=elsewhere, checkpoint=b"unsigned", acceptance="")
+    held = tunis.hold(evil)
+    assert isinstance(held.failed[batch.stream_id], SequenceGapError)
+    assert held.receipts == []
+    assert tunis.alarms() == ["sequence gap"]
+
+
 def test_pieces_together_may_be_larger_than_a_batch_and_none_of_them_may(
     cairo: Desk, tunis: Desk
 ) -> None:

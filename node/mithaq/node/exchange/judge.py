@@ -84,6 +84,7 @@ def judge_headers(
     """
     for each in pieces:
         check_batch(each.runs)
+        _check_start(each)
     piece = joined(pieces)
     judged = _judge_first(piece) if known is None else _judge_next(piece, known)
     last = max((each.registry_size for each in judged.terms), default=0)
@@ -95,6 +96,13 @@ def judge_headers(
     for each in pieces:
         _check_said(each, judged, registry=registry)
     return judged
+
+
+def _check_start(piece: HeaderPiece) -> None:
+    # What is signed at a piece's end is looked for by where it says that it begins.
+    start = piece.runs[0].numbers().sequences[0]
+    if piece.first_sequence != start:
+        raise SequenceGapError(f"headers from {piece.first_sequence} begin with entry {start}")
 
 
 def _check_said(piece: HeaderPiece, judged: Judged, *, registry: Registry) -> None:
