@@ -29,6 +29,7 @@ def main() -> int:
     plan = Plan(
         seconds=asked.seconds,
         processes=asked.processes,
+        seed=asked.seed,
         corpus=corpus,
         findings=BUILD / "findings",
         grown=BUILD / "corpus",
@@ -51,6 +52,7 @@ def _arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("command", choices=("run", "keep", "bare"))
     parser.add_argument("targets", nargs="*", metavar="TARGET")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--seed", type=int, default=0, help="of libFuzzer's chance; 0: any")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     return parser.parse_args(own[:place]), own[place + 1 :]
 

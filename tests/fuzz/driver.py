@@ -39,6 +39,8 @@ class Plan:
     # Where new inputs go; the kept corpus itself is read and not written.
     grown: Path
     runs: int = -1
+    # Where libFuzzer's chance begins; 0 is another place each time.
+    seed: int = 0
     # No input may take longer or more; what does is a finding.
     input_seconds_max: int = INPUT_SECONDS_MAX
     memory_mib_max: int = MEMORY_MIB_MAX
@@ -88,6 +90,7 @@ def _fuzz(target: Target, plan: Plan) -> None:
         sys.argv[0],
         f"-max_total_time={plan.seconds}",
         f"-runs={plan.runs}",
+        f"-seed={plan.seed}",
         f"-max_len={target.size_bytes_max}",
         f"-timeout={plan.input_seconds_max}",
         f"-rss_limit_mb={plan.memory_mib_max}",
