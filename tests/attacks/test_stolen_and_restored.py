@@ -28,6 +28,13 @@ async def copied(node: Node, to: Path) -> None:
     shutil.copy(node.folder / "node.db", to)
 
 
+async def witnessed(node: Node) -> None:
+    """Return when the hub has cosigned all of a node's audit log, up to a second after it grew."""
+    home = node.home
+    size = await home.database.read(lambda each: home.audit.head(each).size)
+    await node.until(lambda: node.session.witness.known_size >= size)
+
+
 async def restored(world: World, backup: Path) -> Node:
     """Return Cairo's node as its backup remembers it, which has signed before it asked."""
     folder = world.folder / "restored"
@@ -83,6 +90,7 @@ async def test_a_restored_backup_signs_and_the_hub_hides_its_heads(world: World)
     true = await world.send()
     await world.arrived(true)
     await world.settled()
+    await witnessed(world.cairo)
     await end(world.cairo)
 
     def nothing(member: str, response: object) -> object:
