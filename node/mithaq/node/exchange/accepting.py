@@ -214,7 +214,8 @@ class _Desk:
             message.refusals,
             stream_id=message.stream_id,
             signer=HUB,
-            size=message.size,
+            # It has refused nothing that we have not written, whatever size it names.
+            size=min(message.size, own.size),
             public=self.home.registry.hub.cosign_ed25519,
         )
         save_refusals(self.connection, own.log_no, [signed], at=self.at)

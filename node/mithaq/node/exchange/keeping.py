@@ -44,6 +44,8 @@ from mithaq.v1 import record_pb2
 WITHDRAWN_BEFORE: Final = "WITHDRAWN_BEFORE"
 CONTENT_DIFFERS: Final = "CONTENT_DIFFERS"
 DISCLOSURE_UNKNOWN: Final = "DISCLOSURE_UNKNOWN"
+# The last that a stream may have, as a database counts.
+SEQUENCE_MAX: Final = (1 << 63) - 1
 _OUTCOMES: Final = {
     record_pb2.ERASURE_OUTCOME_ERASED: "ERASED",
     record_pb2.ERASURE_OUTCOME_RETAINED_IN_CASE_FILE: "RETAINED_IN_CASE_FILE",
@@ -301,6 +303,9 @@ class Keeper:
         """Note a reader's answer to a withdrawal of ours (PROTOCOL 5.9)."""
         receipt = opened.record.message.erasure_receipt
         place = receipt.disclosure
+        if place.sequence > SEQUENCE_MAX:
+            # No database holds it: to ask for it would fail, as often as its stream is opened.
+            return DISCLOSURE_UNKNOWN
         withdrawn = self.connection.execute(
             sa.select(STREAM.c.log_no, STREAM.c.audience, WITHDRAWAL.c.at_ms)
             .join(WITHDRAWAL, WITHDRAWAL.c.log_no == STREAM.c.log_no)
