@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import sqlalchemy as sa
 
 from mithaq.ledger.entry import BATCH_ENTRIES_MAX, Priority
 from mithaq.ledger.errors import EntryFormatError, RootMismatchError, SequenceGapError
@@ -14,13 +15,14 @@ from mithaq.node.exchange.bodies import (
     joined,
 )
 from mithaq.node.exchange.errors import BodyOrderError, BodyWithheldError
-from mithaq.node.exchange.inbox import ArrivedHeaders
+from mithaq.node.exchange.inbox import MLDSA_INTERVAL, ArrivedHeaders, hold_headers
 from mithaq.node.exchange.judge import joined as joined_headers
 from mithaq.node.exchange.omissions import EXPIRED, Omission
 from mithaq.node.exchange.out_stream import Batch
 from mithaq.node.exchange.pieces import JOINED_ENTRIES_MAX
 from mithaq.node.records.model import ParsedRecord, seal_in
 from mithaq.node.sealing.errors import BodyMismatchError
+from mithaq.store.errors import DiskFullError
 from mithaq.v1 import entry_pb2, record_pb2
 from tests.exchange.nodes import OFFICER
 from tests.exchange.relay import Desk, bodies_of, headers_of
@@ -216,3 +218,34 @@ def test_a_piece_without_bodies_lies_between_its_neighbours() -> None:
     pieces = [piece(1, 2), piece(3, 0, end=5), piece(5, 1)]
     assert list(in_groups(pieces)) == [pieces]
     assert joined(pieces) == ArrivedBodies(STREAM, 6, {1: b"", 2: b"", 5: b""}, {})
+
+
+def test_the_daily_receipt_is_not_lost_among_pieces_that_do_not_hold_together(
+    cairo: Desk, tunis: Desk
+) -> None:
+    batches = on_their_way(cairo, tunis, 1, 1, 1)
+    first, second, third = headers(tunis, batches)
+    tunis.clock.ahead = MLDSA_INTERVAL
+    # A hub that sends a piece twice makes two groups of them.
+    (receipt,) = tunis.hold(first, first, second).receipts
+    assert receipt.size == batches[1].segment.state.size
+    assert receipt.cosignature_mldsa
+    (receipt,) = tunis.hold(third).receipts
+    assert not receipt.cosignature_mldsa
+
+
+def test_a_daily_receipt_that_was_not_made_durable_is_signed_again(
+    cairo: Desk, tunis: Desk
+) -> None:
+    (batch,) = on_their_way(cairo, tunis, 1)
+    tunis.clock.ahead = MLDSA_INTERVAL
+
+    def cut_off(connection: sa.Connection) -> None:
+        held = hold_headers(connection, tunis.home, headers(tunis, [batch]), at=tunis.clock())
+        assert held.receipts[0].cosignature_mldsa
+        raise DiskFullError("no room")
+
+    with pytest.raises(DiskFullError):
+        tunis.home.database.write_sync(cut_off)
+    (receipt,) = tunis.hold(*headers(tunis, [batch])).receipts
+    assert receipt.cosignature_mldsa

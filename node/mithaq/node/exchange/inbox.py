@@ -12,6 +12,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from mithaq.ledger.checkpoint import Checkpoint
 from mithaq.ledger.cosignature import Cosignature, Role
 from mithaq.ledger.names import HUB
 from mithaq.node.exchange import in_stream
@@ -28,7 +29,7 @@ from mithaq.node.exchange.receipts import HELD, Receipt, sign_receipt
 from mithaq.node.exchange.refusals import RefusalList, check_refusals
 from mithaq.node.exchange.taking_back import take_back_all
 from mithaq.node.tables import AcceptanceRow, ReceiptRow, RefusalListRow
-from mithaq.store.engine import bulk_insert
+from mithaq.store.engine import after_commit, bulk_insert
 from mithaq.store.rows import insert_tuples
 from mithaq.store.tables import table_of
 from mithaq.v1 import exchange_pb2
@@ -75,7 +76,7 @@ def hold_headers(
 ) -> Held:
     """Judge and keep pieces of headers; a stream that fails leaves its neighbours alone."""
     held = Held()
-    newest: dict[bytes, tuple[int, Receipt]] = {}
+    newest: dict[bytes, tuple[int, Checkpoint]] = {}
 
     def keep(group: Sequence[ArrivedHeaders]) -> None:
         # Pieces that fail half-way leave nothing behind in the transaction.
@@ -95,8 +96,13 @@ def hold_headers(
         except FAULTS as fault:
             held.failed[stream_id] = fault
             accuse_headers(connection, home, pieces[done].piece, fault)
-    save_receipts(connection, list(newest.values()))
-    held.receipts = [receipt for _, receipt in newest.values()]
+    # Signed once all is held: of two receipts, the daily one could be the one that is dropped.
+    receipts = [
+        (log_no, _sign_held(connection, home, stream_id, log_no, checkpoint, at=at))
+        for stream_id, (log_no, checkpoint) in newest.items()
+    ]
+    save_receipts(connection, receipts)
+    held.receipts = [receipt for _, receipt in receipts]
     return held
 
 
@@ -121,8 +127,8 @@ def _hold(
     held: Held,
     *,
     at: datetime,
-) -> tuple[int, Receipt]:
-    """Keep consecutive pieces and return the stream's log number and our receipt."""
+) -> tuple[int, Checkpoint]:
+    """Keep consecutive pieces and return the stream's log number and what is held of it."""
     pieces = [each.piece for each in group]
     piece = pieces[-1]
     stream = in_stream.find(connection, piece.stream_id)
@@ -142,16 +148,27 @@ def _hold(
             held.withdrawn = True
     else:
         log_no = stream.log_no
-    receipt = sign_receipt(
-        judged.state.checkpoint(),
-        stream_id=piece.stream_id,
+    return log_no, judged.state.checkpoint()
+
+
+def _sign_held(
+    connection: sa.Connection,
+    home: Home,
+    stream_id: bytes,
+    log_no: int,
+    checkpoint: Checkpoint,
+    *,
+    at: datetime,
+) -> Receipt:
+    return sign_receipt(
+        checkpoint,
+        stream_id=stream_id,
         role=HELD,
         name=(home.federation, home.member),
         keys=home.receipts,
         at=at,
         with_mldsa=is_mldsa_due(connection, home, log_no, HELD, at=at),
     )
-    return log_no, receipt
 
 
 def _check_hub_refusals(home: Home, arrived: ArrivedHeaders, *, size: int) -> list[RefusalList]:
@@ -172,9 +189,10 @@ def is_mldsa_due(
 ) -> bool:
     """Tell whether a receipt of type 0x06 is due: once a day per stream (PROTOCOL 1.4).
 
-    Who asks signs one: the answer is remembered, so that it is not looked up each time.
+    Who asks signs one: the answer is remembered once that is durable, so that it is not
+    looked up each time.
     """
-    last = home.signed_daily.get((log_no, role))
+    known = last = home.signed_daily.get((log_no, role))
     if last is None:
         found = connection.execute(
             sa.select(sa.func.max(RECEIPT.c.at_ms)).where(
@@ -186,7 +204,9 @@ def is_mldsa_due(
         ).scalar()
         last = None if found is None else instant(found)
     is_due = last is None or at - last >= MLDSA_INTERVAL
-    home.signed_daily[log_no, role] = at if last is None or is_due else last
+    newest = at if last is None or is_due else last
+    if newest != known:
+        after_commit(connection, lambda: home.signed_daily.update({(log_no, role): newest}))
     return is_due
 
 
