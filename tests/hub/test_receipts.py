@@ -191,6 +191,26 @@ def test_the_daily_ml_dsa_receipt_is_kept_until_the_next_one(
     assert exchange_pb2.Receipt.FromString(row.mldsa_receipt) == message
 
 
+def test_the_daily_ml_dsa_receipt_is_kept_where_a_newer_one_comes_in_the_same_transaction(
+    core: Core, writer: StreamWriter
+) -> None:
+    daily = receipt_of(core.federation, READER, writer, Role.HELD)
+    daily.cosignature_mldsa = cosign_mldsa(
+        writer.state.checkpoint(),
+        name=cosigner_name(core.federation.name, Role.HELD, READER),
+        signer=core.federation.agencies[READER].receipt_mldsa,
+        at=datetime.now(UTC),
+    ).line()
+    writer.put(1)
+    core.accept(writer)
+    newer = receipt_of(core.federation, READER, writer, Role.HELD)
+    works = [parse_receipt(each, reader=READER) for each in (daily, newer)]
+    assert list(core.outcomes(*works)) == [Taken()] * 2
+    (row,) = core.database.read_sync(lambda each: each.execute(sa.select(tables.RECEIPT)).all())
+    assert row.size == 7
+    assert exchange_pb2.Receipt.FromString(row.mldsa_receipt) == daily
+
+
 def test_a_receipt_with_a_spoilt_ml_dsa_line_is_not_taken(core: Core, writer: StreamWriter) -> None:
     message = receipt_of(core.federation, READER, writer, Role.HELD)
     message.cosignature_mldsa = cosign_mldsa(
