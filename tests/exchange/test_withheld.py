@@ -1,5 +1,8 @@
 """Refusals that the hub keeps from a sender: named and not come, or not told of at all."""
 
+import pytest
+import sqlalchemy as sa
+
 from mithaq.ledger.lists import REFUSED_BY_HUB
 from mithaq.ledger.names import HUB
 from mithaq.node.exchange.accepting import Answers, keep_answers
@@ -8,6 +11,7 @@ from mithaq.node.exchange.out_stream import Batch
 from mithaq.node.exchange.receipts import OPENED
 from mithaq.node.exchange.refusals import Refusal, sign_refusals
 from mithaq.node.exchange.withheld import ALARMS_PER_DAY_MAX
+from mithaq.store.errors import DiskFullError
 from mithaq.v1 import exchange_pb2
 from tests.exchange.relay import Desk, accept, acceptance_of
 from tests.exchange.test_answers import hash_of, issued, receipt, refusals, take
@@ -161,10 +165,40 @@ def test_an_answer_that_comes_without_what_a_reader_was_refused_is_an_alarm(
     batch = issued(cairo)
     lists = refusals(federation, batch, BY_HUB)
     take(cairo, receipt(federation, batch, lists=lists), lists=lists)
-    # Over a restart, too: the lists come again on each connection.
-    cairo.home.refusals_unanswered.clear()
-    take(cairo, lists=lists)
     accept(cairo, batch)
+    assert cairo.alarms() == [WITHHELD]
+
+
+def test_a_hub_that_answers_after_a_restart_and_sends_no_list_again_is_caught(
+    cairo: Desk, federation: Federation
+) -> None:
+    batch = issued(cairo)
+    lists = refusals(federation, batch, BY_HUB)
+    take(cairo, receipt(federation, batch, lists=lists), lists=lists)
+    cairo.home.database.close()
+    cairo.open()
+    accept(cairo, batch)
+    assert cairo.alarms() == [WITHHELD]
+    accept(cairo, batch)
+    assert cairo.alarms() == [WITHHELD], "it is told once"
+
+
+def test_what_a_hub_did_not_tell_is_not_forgotten_with_a_transaction_that_failed(
+    cairo: Desk, federation: Federation
+) -> None:
+    batch = issued(cairo)
+    lists = refusals(federation, batch, BY_HUB)
+    take(cairo, receipt(federation, batch, lists=lists), lists=lists)
+    answers = Answers([told(federation, batch, 1)])
+
+    def cut_off(connection: sa.Connection) -> None:
+        assert keep_answers(connection, cairo.home, answers, at=cairo.clock()) == []
+        raise DiskFullError("no room")
+
+    with pytest.raises(DiskFullError):
+        cairo.home.database.write_sync(cut_off)
+    assert cairo.alarms() == []
+    keep(cairo, told(federation, batch, 1))
     assert cairo.alarms() == [WITHHELD]
 
 

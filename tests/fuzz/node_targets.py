@@ -83,11 +83,12 @@ def _take(message: exchange_pb2.SubscribeResponse) -> None:
 def undone(desk: Desk, act: Callable[[sa.Connection], stage.T]) -> stage.T:
     """Return what an act returns, with neither row, file nor memory of it left."""
     home: Home = desk.home
-    signed, unanswered = dict(home.signed_daily), set(home.refusals_unanswered)
+    signed = dict(home.signed_daily)
     try:
         return stage.undone(home.database, act)
     finally:
-        home.signed_daily, home.refusals_unanswered = signed, unanswered
+        # Looked up anew: as the rows say, of which none stayed.
+        home.signed_daily, home.refusals_unanswered = signed, None
         shutil.rmtree(home.evidence, ignore_errors=True)
 
 

@@ -36,7 +36,7 @@ from mithaq.node.exchange.out_stream import (
 )
 from mithaq.node.exchange.receipts import Receipt, verify_receipt
 from mithaq.node.exchange.refusals import check_refusals
-from mithaq.node.exchange.withheld import check_named, check_told, keep_list
+from mithaq.node.exchange.withheld import check_named, check_told, keep_list, unanswered
 from mithaq.store import log_store
 from mithaq.store.audit import root_at
 from mithaq.store.rows import insert_tuples
@@ -235,7 +235,7 @@ class _Desk:
             )
             keep_list(self.connection, self.home, own.log_no, signed, at=self.at)
         if any(each.reason == REFUSED_BY_HUB for each in message.refusals):
-            self.home.refusals_unanswered.add(own.log_no)
+            unanswered(self.connection, self.home).add(own.log_no)
 
     def receive(self, message: exchange_pb2.Receipt) -> None:
         """Take a reader's receipt; one over another root accuses somebody.

@@ -64,8 +64,9 @@ class Home:
     signed_daily: dict[tuple[int, Role], datetime] = field(
         default_factory=dict[tuple[int, Role], datetime]
     )
-    # Own streams of which a reader named refusals of the hub that it has not answered for (5.5).
-    refusals_unanswered: set[int] = field(default_factory=set[int])
+    # Own streams of which a reader named refusals of the hub that it has not answered for (5.5);
+    # None until the rows were looked at.
+    refusals_unanswered: set[int] | None = None
     # States of own streams by their exact bytes: reading one back costs as much as ten rows.
     states: StreamStates = field(default_factory=StreamStates)
     signed_roots: SignedRoots = field(default_factory=SignedRoots)

@@ -9,6 +9,7 @@ for it, for until then it has told nobody anything.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import sqlalchemy as sa
@@ -30,6 +31,7 @@ from mithaq.node.exchange.receipts import Receipt
 from mithaq.node.exchange.refusals import RefusalList
 from mithaq.store import log_store
 from mithaq.store.audit import root_at
+from mithaq.store.engine import after_commit
 from mithaq.v1 import exchange_pb2
 
 # About one reader's lists: it names in them what it likes, and each alarm has its file.
@@ -94,9 +96,25 @@ def check_named(
     raise RefusalWithheldError(f"{receipt.reader} names a list of refusals that has not come")
 
 
+def unanswered(connection: sa.Connection, home: Home) -> set[int]:
+    """Return the own streams that `check_told` looks at; after a start, as the rows say."""
+    if home.refusals_unanswered is None:
+        # The hub, of all, must not be relied on to hand these lists on once more.
+        rows = connection.scalars(
+            sa.select(REFUSAL.c.log_no)
+            .join(STREAM, STREAM.c.log_no == REFUSAL.c.log_no)
+            .where(STREAM.c.own.is_(True), REFUSAL.c.settled.is_(False))
+            .where(REFUSAL.c.reason == REFUSED_BY_HUB)
+            .distinct()
+        )
+        home.refusals_unanswered = set(rows)
+    return home.refusals_unanswered
+
+
 def check_told(connection: sa.Connection, home: Home) -> None:
     """Hold what readers say that the hub refused against what the hub has told this sender."""
-    for log_no in sorted(home.refusals_unanswered):
+    streams = unanswered(connection, home)
+    for log_no in sorted(streams):
         accepted_size: int = connection.execute(
             sa.select(STREAM.c.accepted_size).where(STREAM.c.log_no == log_no)
         ).scalar_one()
@@ -114,7 +132,7 @@ def check_told(connection: sa.Connection, home: Home) -> None:
         for row in untold.values():
             _accuse_untold(connection, home, log_no, row)
         if len(due) == len(said):
-            home.refusals_unanswered.discard(log_no)
+            after_commit(connection, partial(streams.discard, log_no))
 
 
 def _by_hub(connection: sa.Connection, log_no: int, sequences: set[int]) -> dict[int, int]:
