@@ -1,5 +1,7 @@
 """Numbers that the wire carries and no database holds: refused, and nobody is stopped by them."""
 
+from typing import NamedTuple
+
 import pytest
 
 from mithaq.ledger.names import HUB
@@ -8,7 +10,9 @@ from mithaq.node.exchange.acts import AnswerItem
 from mithaq.node.exchange.errors import ProofRefusedError
 from mithaq.node.exchange.keeping import DISCLOSURE_UNKNOWN, SEQUENCE_MAX
 from mithaq.node.exchange.refusals import Refusal, sign_refusals
+from mithaq.node.exchange.taking_back import entries_of_erased
 from mithaq.node.records.model import seal_in
+from mithaq.store.audit_entry import RECORDS_PER_ENTRY_MAX
 from mithaq.v1 import exchange_pb2, record_pb2
 from tests.exchange.nodes import OFFICER
 from tests.exchange.relay import Desk, acceptance_of
@@ -58,3 +62,28 @@ def test_a_hub_that_refuses_what_was_never_written_is_not_believed(
     assert all(isinstance(each, ProofRefusedError) for each in faults)
     assert bool(faults) is beyond
     assert cairo.number("SELECT count(*) FROM node_refusal") == kept
+
+
+class Row(NamedTuple):
+    """A version that is erased."""
+
+    alert_id: str
+    version: int
+
+
+@pytest.mark.parametrize(
+    ("versions", "counts"),
+    [
+        (0, [0]),
+        (RECORDS_PER_ENTRY_MAX, [RECORDS_PER_ENTRY_MAX]),
+        (RECORDS_PER_ENTRY_MAX + 1, [RECORDS_PER_ENTRY_MAX, 1]),
+    ],
+)
+def test_a_sender_that_takes_back_more_versions_than_an_audit_entry_names_stops_nobody(
+    cairo: Desk, versions: int, counts: list[int]
+) -> None:
+    gone = [Row("eg-moi-01J", 1 + number) for number in range(versions)]
+    entries = entries_of_erased(gone, 7, at=cairo.clock())
+    assert [each.result_count for each in entries] == counts
+    # Written as they are: one that goes beyond a limit would undo the erasure, each time.
+    cairo.home.database.write_sync(lambda each: cairo.home.audit.append(each, entries))

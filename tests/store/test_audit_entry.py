@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mithaq.store.audit_entry import (
+    NAMED_PER_ENTRY_MAX,
     RECORDS_PER_ENTRY_MAX,
     AuditEntry,
     Decision,
     Loss,
     Operation,
     RecordRef,
+    cut_in_entries,
     query_hash,
 )
 from mithaq.store.errors import AuditFormatError
@@ -60,6 +62,39 @@ def test_an_entry_comes_back_as_it_was(entry: AuditEntry) -> None:
     data = entry.to_bytes()
     assert AuditEntry.from_bytes(data) == entry
     assert AuditEntry.from_bytes(data).to_bytes() == data
+
+
+def of_streams(count: int) -> list[RecordRef]:
+    return [RecordRef("x", 1, n.to_bytes(32, "big"), n) for n in range(count)]
+
+
+def of_decisions(count: int) -> list[RecordRef]:
+    decisions = [
+        Decision(allowed=True, reason="allowed", clause_ids=(f"C{n}",)) for n in range(999)
+    ]
+    return [RecordRef("x", 1, STREAM, n, decisions[n % 999]) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("records", "parts"),
+    [
+        ([], []),
+        ([RecordRef("x")] * RECORDS_PER_ENTRY_MAX, [RECORDS_PER_ENTRY_MAX]),
+        ([RecordRef("x")] * (RECORDS_PER_ENTRY_MAX + 1), [RECORDS_PER_ENTRY_MAX, 1]),
+        (of_streams(NAMED_PER_ENTRY_MAX), [NAMED_PER_ENTRY_MAX]),
+        (of_streams(NAMED_PER_ENTRY_MAX + 1), [NAMED_PER_ENTRY_MAX, 1]),
+        (of_decisions(NAMED_PER_ENTRY_MAX), [NAMED_PER_ENTRY_MAX]),
+        (of_decisions(2 * NAMED_PER_ENTRY_MAX + 1), [NAMED_PER_ENTRY_MAX] * 2 + [1]),
+    ],
+)
+def test_records_are_cut_where_an_entry_takes_no_more(
+    records: list[RecordRef], parts: list[int]
+) -> None:
+    cut = list(cut_in_entries(records))
+    assert [len(each) for each in cut] == parts
+    assert [one for each in cut for one in each] == records
+    for each in cut:
+        assert replace(FULL, records=tuple(each)).to_bytes()
 
 
 def test_decisions_and_streams_are_written_once_for_a_batch() -> None:

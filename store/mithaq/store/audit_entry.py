@@ -9,7 +9,7 @@ or by alert id, search terms by a keyed hash and sealed to the auditors.
 import hashlib
 import hmac
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -23,6 +23,8 @@ from mithaq.v1 import audit_pb2
 
 ENTRY_VERSION: Final = 1
 RECORDS_PER_ENTRY_MAX: Final = 1024
+# Of distinct streams, and of distinct decisions.
+NAMED_PER_ENTRY_MAX: Final = 256
 DONE: Final = "done"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -173,6 +175,26 @@ def _check_references(message: audit_pb2.AuditEntry) -> None:
         record.decision > len(message.decisions) for record in message.records
     ):
         raise AuditFormatError("a record names a stream or decision that isn't there")
+
+
+def cut_in_entries(records: Sequence[RecordRef]) -> Iterator[Sequence[RecordRef]]:
+    """Yield records in order, as many together as the form of one entry takes."""
+    if len(records) <= NAMED_PER_ENTRY_MAX:
+        if records:
+            yield records
+        return
+    part: list[RecordRef] = []
+    streams: set[bytes] = set()
+    decisions: set[Decision | None] = set()
+    for each in records:
+        streams.add(each.stream_id)
+        decisions.add(each.decision)
+        is_full = len(part) == RECORDS_PER_ENTRY_MAX
+        if is_full or max(len(streams), len(decisions)) > NAMED_PER_ENTRY_MAX:
+            yield part
+            part, streams, decisions = [], {each.stream_id}, {each.decision}
+        part.append(each)
+    yield part
 
 
 def _to_message(entry: AuditEntry) -> audit_pb2.AuditEntry:

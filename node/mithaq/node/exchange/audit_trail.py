@@ -6,9 +6,8 @@ entry names records by id and place, never by content.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import Final, NamedTuple
 
 from mithaq.node.exchange.acts import (
@@ -26,11 +25,11 @@ from mithaq.node.exchange.routing import RecipientDecision
 from mithaq.node.exchange.transaction import Transaction
 from mithaq.store.audit_entry import (
     DONE,
-    RECORDS_PER_ENTRY_MAX,
     AuditEntry,
     Decision,
     Operation,
     RecordRef,
+    cut_in_entries,
 )
 
 _OPERATIONS: Final = {
@@ -88,7 +87,7 @@ def audit_entries(
     return [
         _entry(tx, kind, chunk)
         for kind, records in grouped.items()
-        for chunk in _chunks(records, RECORDS_PER_ENTRY_MAX)
+        for chunk in cut_in_entries(records)
     ]
 
 
@@ -172,9 +171,3 @@ def _entry(tx: Transaction, kind: _Kind, records: Sequence[RecordRef]) -> AuditE
         records=tuple(records),
         result_count=len(records),
     )
-
-
-def _chunks(records: Iterable[RecordRef], size: int) -> Iterator[list[RecordRef]]:
-    rest = iter(records)
-    while chunk := list(islice(rest, size)):
-        yield chunk

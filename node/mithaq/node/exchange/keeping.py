@@ -37,7 +37,13 @@ from mithaq.node.lookup.keys import entries_of
 from mithaq.node.records.model import ParsedRecord, RecordKind
 from mithaq.node.sealing.errors import ErasedError
 from mithaq.node.tables import RecordStatus
-from mithaq.store.audit_entry import AuditEntry, Decision, Operation, RecordRef
+from mithaq.store.audit_entry import (
+    AuditEntry,
+    Decision,
+    Operation,
+    RecordRef,
+    cut_in_entries,
+)
 from mithaq.store.rows import insert_rows, insert_tuples
 from mithaq.v1 import record_pb2
 
@@ -131,8 +137,8 @@ class Keeper:
                 self.refused.append(Refused(each.entry, reason))
         self._write()
 
-    def audit_entry(self) -> AuditEntry:
-        """Return the entry that says what was received (DESIGN 8)."""
+    def audit_entries(self) -> list[AuditEntry]:
+        """Return the entries that say what was received (DESIGN 8): nearly always one."""
         agreement = self.home.registry.agreement(self.stream.agreement_id).in_force(at=self.at)
         refusals = [
             RecordRef(
@@ -142,19 +148,22 @@ class Keeper:
             )
             for each in self.refused
         ]
-        return AuditEntry(
-            at=self.at,
-            actor="node",
-            role="system",
-            operation=Operation.RECEIVE,
-            agreement_id=agreement.id,
-            agreement_version=agreement.version,
-            agreement_hash=agreement.hash,
-            registry_size=self.home.registry.size,
-            counterparts=(self.stream.sender,),
-            records=(*self._told, *refusals),
-            result_count=len(self._told),
-        )
+        return [
+            AuditEntry(
+                at=self.at,
+                actor="node",
+                role="system",
+                operation=Operation.RECEIVE,
+                agreement_id=agreement.id,
+                agreement_version=agreement.version,
+                agreement_hash=agreement.hash,
+                registry_size=self.home.registry.size,
+                counterparts=(self.stream.sender,),
+                records=tuple(each),
+                result_count=len(each) - sum(_is_refused(one) for one in each),
+            )
+            for each in list(cut_in_entries([*self._told, *refusals])) or [()]
+        ]
 
     # --- what stands already --------------------------------------------------------
 
@@ -349,6 +358,10 @@ class Keeper:
         insert_tuples(self.connection, DISCLOSURE, _PLACE_COLUMNS, self._placed)
         insert_rows(self.connection, HIT, self._hits)
         index.append(self.connection, entries_of(self._indexed.items(), self.home.index_key))
+
+
+def _is_refused(record: RecordRef) -> bool:
+    return record.decision is not None and not record.decision.allowed
 
 
 def _version_of(record: ParsedRecord) -> int:

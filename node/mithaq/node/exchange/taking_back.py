@@ -20,7 +20,7 @@ from mithaq.node.exchange.in_stream import Withdrawn
 from mithaq.node.exchange.out_stream import DISCLOSURE, WITHDRAWAL
 from mithaq.node.exchange.stored import RECORD, set_status
 from mithaq.node.tables import RecordStatus, TombstoneRow
-from mithaq.store.audit_entry import AuditEntry, Operation, RecordRef
+from mithaq.store.audit_entry import AuditEntry, Operation, RecordRef, cut_in_entries
 from mithaq.store.tables import table_of
 from mithaq.v1 import record_pb2
 
@@ -41,16 +41,25 @@ def take_back_all(
     gone: list[Any] = []
     for each in withdrawn:
         gone += _take_back(connection, home, log_no, each, at=at)
-    entry = AuditEntry(
-        at,
-        "node",
-        "system",
-        Operation.ERASE,
-        registry_size=home.registry.size,
-        records=tuple(RecordRef(row.alert_id, row.version) for row in gone),
-        result_count=len(gone),
-    )
-    home.audit.append(connection, [entry])
+    home.audit.append(connection, entries_of_erased(gone, home.registry.size, at=at))
+
+
+def entries_of_erased(gone: Sequence[Any], registry_size: int, *, at: datetime) -> list[AuditEntry]:
+    """Return the audit entries that name erased rows: one WITHDRAW may erase many versions."""
+    records = [RecordRef(row.alert_id, row.version) for row in gone]
+    return [
+        AuditEntry(
+            at,
+            "node",
+            "system",
+            Operation.ERASE,
+            registry_size=registry_size,
+            records=tuple(each),
+            result_count=len(each),
+        )
+        # That nothing stood here any more is an entry, too.
+        for each in list(cut_in_entries(records)) or [()]
+    ]
 
 
 def _take_back(

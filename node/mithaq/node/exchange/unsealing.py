@@ -136,7 +136,7 @@ def _open(
         if lists:
             refusals_head = refusal_list_hash(lists[-1].SerializeToString(deterministic=True))
         if delivered.entries:
-            home.audit.append(connection, [keeper.audit_entry()])
+            home.audit.append(connection, keeper.audit_entries())
         connection.execute(
             sa.update(STREAM)
             .where(STREAM.c.log_no == stream.log_no)
