@@ -26,6 +26,7 @@ from mithaq.node.exchange.epochs import EPOCH, REFUSAL, CurrentEpoch, save_epoch
 from mithaq.node.exchange.home import Home, milliseconds
 from mithaq.node.exchange.in_stream import Awaited, InStream
 from mithaq.node.exchange.refusals import LOST
+from mithaq.node.exchange.stored import item_id
 from mithaq.node.records.errors import RecordError
 from mithaq.node.records.header import Announcement
 from mithaq.node.records.identifiers import issuer_of
@@ -41,6 +42,8 @@ ROLE_MISMATCH: Final = "ROLE_MISMATCH"
 SENDER_MISMATCH: Final = "SENDER_MISMATCH"
 NOT_OUR_ALERT: Final = "NOT_OUR_ALERT"
 OUTSIDE_AGREEMENT: Final = "outside agreement"
+# Answers with an id of their own, which begins with the member that gave it.
+_NAMED_BY_SENDER: Final = frozenset({RecordKind.HIT_REPORT, RecordKind.FORM})
 
 
 class Opened(NamedTuple):
@@ -285,6 +288,9 @@ def _misfit(record: ParsedRecord, stream: InStream, *, member: str) -> str | Non
     if record.issuer != stream.sender:
         # Nobody speaks for another member.
         return ISSUER_MISMATCH if is_alert else SENDER_MISMATCH
+    if record.kind in _NAMED_BY_SENDER and issuer_of(item_id(record)) != stream.sender:
+        # Rows stand under these names: with another's, it would take that member's place.
+        return SENDER_MISMATCH
     if record.kind is RecordKind.HIT_REPORT and issuer_of(record.alert_id) != member:
         return NOT_OUR_ALERT
     return None

@@ -1,0 +1,79 @@
+"""Answers under ids that another member gave: refused, before they stand in its place."""
+
+import pytest
+
+from mithaq.node.exchange.acts import AnswerItem
+from mithaq.node.exchange.opening import SENDER_MISMATCH
+from mithaq.node.records.model import ParsedRecord, seal_in
+from mithaq.v1 import record_pb2 as wire
+from mithaq.v1 import subject_pb2 as subject
+from tests.exchange.nodes import OFFICER
+from tests.exchange.relay import Desk
+
+
+def hit(sender: Desk, about: ParsedRecord, *, hit_id: str) -> ParsedRecord:
+    seconds = int(sender.clock().timestamp())
+    return seal_in(
+        wire.Record(
+            hit_report=wire.HitReport(
+                hit_id=hit_id,
+                reporter=sender.member,
+                alert_id=about.alert_id,
+                alert_version=1,
+                matched=wire.DisclosureName(stream_id=bytes(32), sequence=3),
+                found_at=seconds,
+                created_at=seconds,
+                place=subject.Place(city="Zarbal"),
+                outcome=wire.ACTION_OUTCOME_TAKEN,
+                officer_reference="o-17",
+                case_reference="c-4",
+                handling=wire.HANDLING_H0,
+            )
+        )
+    )
+
+
+def form(sender: Desk, about: ParsedRecord, *, form_id: str) -> ParsedRecord:
+    return seal_in(
+        wire.Record(
+            form=wire.Form(
+                form_id=form_id,
+                kind=wire.FORM_KIND_MISCELLANEOUS,
+                sender=sender.member,
+                alert_id=about.alert_id,
+                created_at=int(sender.clock().timestamp()),
+                handling=wire.HANDLING_H0,
+                remarks=[wire.Remark(language="fr", text="Bien reçu")],
+            )
+        )
+    )
+
+
+def answer(sender: Desk, peer: Desk, record: ParsedRecord) -> None:
+    """Answer, and let the peer take all that is in the sender's streams by now."""
+    sender.done(AnswerItem(peer.member, "test-agreement", record, OFFICER))
+    peer.receive(*sender.take_batches())
+
+
+def test_a_hit_under_the_id_of_an_own_hit_stops_nobody(cairo: Desk, tunis: Desk) -> None:
+    theirs, ours = cairo.alert(), tunis.alert()
+    hit_id = "tn-dgsn-" + theirs.alert_id[-26:]
+    answer(tunis, cairo, hit(tunis, theirs, hit_id=hit_id))
+    # Its own books would stop Cairo; those of an evil member do not.
+    cairo.home.database.write_sync(lambda each: each.exec_driver_sql("DELETE FROM node_hit"))
+    answer(cairo, tunis, hit(cairo, ours, hit_id=hit_id))
+    assert tunis.rows("SELECT reason FROM node_refusal") == [(SENDER_MISMATCH,)]
+    assert tunis.alarms() == ["outside agreement"]
+    answer(cairo, tunis, hit(cairo, ours, hit_id="eg-moi-" + ours.alert_id[-26:]))
+    assert tunis.number("SELECT count(*) FROM node_hit WHERE status = 'received'") == 1
+
+
+@pytest.mark.parametrize(("prefix", "refused"), [("eg-moi-", 1), ("tn-dgsn-", 0)])
+def test_a_form_under_the_id_of_an_alert_does_not_keep_that_out(
+    cairo: Desk, tunis: Desk, prefix: str, refused: int
+) -> None:
+    alert = tunis.alert()
+    ulid = alert.alert_id[-26:]
+    answer(tunis, cairo, form(tunis, alert, form_id=prefix + ulid))
+    assert cairo.number("SELECT count(*) FROM node_refusal") == refused
+    assert cairo.number("SELECT count(*) FROM node_record WHERE own IS FALSE") == 1 - refused
