@@ -7,12 +7,17 @@ from pathlib import Path
 import pytest
 
 from mithaq.ledger.entry import WithdrawReason
-from mithaq.node.exchange.acts import IssueItem, UpdateItem, WithdrawItem
+from mithaq.node.exchange.acts import AnswerItem, IssueItem, UpdateItem, WithdrawItem
+from mithaq.node.exchange.errors import ProofRefusedError
 from mithaq.node.exchange.expiring import expire
 from mithaq.node.exchange.late_joiner import next_chunk
+from mithaq.node.exchange.refusals import Refusal
+from mithaq.node.records.model import seal_in
 from mithaq.store import log_store
+from mithaq.v1 import record_pb2
 from tests.exchange.nodes import OFFICER, next_version
 from tests.exchange.relay import Desk, accept, desk
+from tests.exchange.test_answers import refusals, take
 from tests.federation import Federation, agreement, now
 
 
@@ -79,3 +84,29 @@ def test_a_newcomer_and_a_quota_and_an_expiry(
     )
     assert expired == 1
     assert tunis.rows("SELECT status, body FROM node_record") == [("erased", None)]
+
+
+def test_a_nul_in_what_a_reader_says_stops_no_sender(
+    pair: tuple[Desk, Desk], federation: Federation
+) -> None:
+    cairo, tunis = pair
+    alert = cairo.alert()
+    (told,) = cairo.done(IssueItem(alert, None, None, OFFICER)).disclosures
+    cairo.done(WithdrawItem(alert.alert_id, WithdrawReason.ERROR, OFFICER))
+    said = record_pb2.ErasureReceipt(
+        disclosure=record_pb2.DisclosureName(stream_id=told.stream_id, sequence=told.sequence),
+        member=tunis.member,
+        outcome=record_pb2.ERASURE_OUTCOME_RETAINED_IN_CASE_FILE,
+        done_at=1,
+        ground="Article 9\x00",
+        retained_until=2,
+    )
+    record = seal_in(record_pb2.Record(erasure_receipt=said))
+    tunis.done(AnswerItem(cairo.member, "test-agreement", record, OFFICER))
+    cairo.receive(*tunis.take_batches())
+    grounds = cairo.rows("SELECT ground FROM node_erasure WHERE reader = 'tn-dgsn'")
+    assert grounds == [("Article 9\N{REPLACEMENT CHARACTER}",)]
+    batch = cairo.take_batches()[-1]
+    lists = refusals(federation, batch, Refusal(1, "NO\x00CLAUSE", 7))
+    (fault,) = take(cairo, lists=lists)
+    assert isinstance(fault, ProofRefusedError)

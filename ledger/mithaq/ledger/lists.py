@@ -35,13 +35,18 @@ def fault_of_refusals(message: exchange_pb2.RefusalList, *, size: int) -> str | 
         return f"a list has 1 to {REFUSALS_PER_LIST_MAX} refusals"
     if sequences != sorted(set(sequences)) or sequences[-1] >= size:
         return "refusals are in order and lie below the size that is signed"
-    if any(not 1 <= len(each.reason) <= REASON_LENGTH_MAX for each in message.refusals):
-        return f"a reason has 1 to {REASON_LENGTH_MAX} characters"
+    if not all(_is_code(each.reason) for each in message.refusals):
+        return f"a reason has 1 to {REASON_LENGTH_MAX} characters of ASCII that can be seen"
     if any(each.registry_size > REGISTRY_SIZE_MAX for each in message.refusals):
         return "no registry is so large"
     if len(message.previous) not in (0, HASH_SIZE_BYTES):
         return "a list names the one before it by its SHA-256, or none"
     return None
+
+
+def _is_code(reason: str) -> bool:
+    # Without NUL, too, which a text of PostgreSQL can't hold: one would stop whoever stores it.
+    return 1 <= len(reason) <= REASON_LENGTH_MAX and reason.isascii() and reason.isprintable()
 
 
 def refusal_list_bytes(message: exchange_pb2.RefusalList) -> bytes:

@@ -326,7 +326,8 @@ class Keeper:
         values = {
             "state": _OUTCOMES[receipt.outcome],
             "done_at": receipt.done_at,
-            "ground": receipt.ground,
+            # PostgreSQL's texts hold no NUL; the record keeps what was said.
+            "ground": receipt.ground.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
             "until": receipt.retained_until or None,
         }
         key = {
