@@ -4,6 +4,9 @@ import hashlib
 import os
 from datetime import timedelta
 
+import pytest
+
+from mithaq.agreements.vocabulary import RETURN_MESSAGE
 from mithaq.certs.keys import ReceptionKey
 from mithaq.ledger.cosignature import Role, cosign_ed25519, cosigner_name
 from mithaq.ledger.entry import (
@@ -11,6 +14,8 @@ from mithaq.ledger.entry import (
     EpochReader,
     Own,
     Priority,
+    StreamRole,
+    WithdrawScope,
     day_from,
     encode_terms,
     pack_own,
@@ -19,24 +24,34 @@ from mithaq.ledger.stream import Run
 from mithaq.node.exchange.bodies import ArrivedBodies
 from mithaq.node.exchange.inbox import ArrivedHeaders
 from mithaq.node.exchange.judge import HeaderPiece
+from mithaq.node.exchange.keeping import WITHDRAWN_BEFORE
 from mithaq.node.exchange.unsealing import Unsealed
-from mithaq.node.records.model import ParsedRecord
+from mithaq.node.records.model import ParsedRecord, seal_in
 from mithaq.node.records.synthetic import made_up_alert
 from mithaq.node.sealing.body import ContentKey, SealedBody
 from mithaq.node.sealing.epoch import EpochPlace, EpochSecret, wrap_epoch
+from mithaq.v1 import record_pb2
 from tests.exchange.nodes import CHANCE
 from tests.exchange.relay import Desk
 from tests.federation import Federation, now
-from tests.streams import StreamWriter
+from tests.streams import StreamWriter, open_terms
 
 
 class EvilSender:
     """A sender with its own keys that signs whatever it likes."""
 
-    def __init__(self, federation: Federation, reader: Desk, *, ordinal: int = 9) -> None:
+    def __init__(
+        self,
+        federation: Federation,
+        reader: Desk,
+        *,
+        ordinal: int = 9,
+        role: StreamRole = StreamRole.DISCLOSURE,
+    ) -> None:
         self.federation = federation
         self.reader = reader
-        self.writer = StreamWriter.to(federation, "eg-moi", "tn-dgsn", ordinal=ordinal)
+        opening = open_terms(federation, "eg-moi", ("tn-dgsn",), ordinal=ordinal, role=role)
+        self.writer = StreamWriter(federation, opening)
         self.secret = EpochSecret.of(os.urandom(64))
         self.epoch()
 
@@ -194,6 +209,52 @@ def test_two_texts_as_one_version_are_not_both_taken(federation: Federation, tun
     assert reasons(sender.deliver()) == []
     sender.put(message.SerializeToString(deterministic=True), of=record)
     assert reasons(sender.deliver()) == [(3, "CONTENT_DIFFERS")]
+
+
+@pytest.mark.parametrize("taken", [2, 3])
+def test_a_withdrawn_record_does_not_stay_by_a_second_disclosure_beside_it(
+    federation: Federation, tunis: Desk, taken: int
+) -> None:
+    sender = EvilSender(federation, tunis)
+    record = alert()
+    sender.put(record.raw, of=record)
+    sender.put(record.raw, of=record)
+    sender.writer.withdraw(taken, scope=WithdrawScope.RECORD)
+    # Its header is held before any of the bodies is opened.
+    assert reasons(sender.deliver()) == [(5 - taken, WITHDRAWN_BEFORE)]
+    assert tunis.number("SELECT count(*) FROM node_record") == 0
+
+
+def test_a_member_takes_no_alert_of_another_back_by_an_answer_about_it(
+    federation: Federation, tunis: Desk
+) -> None:
+    theirs = alert("int-iom")
+    form = record_pb2.Form(
+        form_id="eg-moi-" + theirs.alert_id[-26:],
+        kind=record_pb2.FORM_KIND_MISCELLANEOUS,
+        sender="eg-moi",
+        alert_id=theirs.alert_id,
+        created_at=int(now().timestamp()),
+        handling=record_pb2.HANDLING_H0,
+        remarks=[record_pb2.Remark(language="fr", text="Bien reçu")],
+    )
+    sender = EvilSender(federation, tunis, role=StreamRole.RETURN)
+    sender.put(seal_in(record_pb2.Record(form=form)).raw, category=RETURN_MESSAGE)
+    sender.writer.withdraw(2, scope=WithdrawScope.RECORD)
+    assert reasons(sender.deliver()) == []
+    assert tunis.number("SELECT count(*) FROM node_tombstone") == 0
+
+
+def test_of_two_disclosures_one_may_be_taken_back_alone(
+    federation: Federation, tunis: Desk
+) -> None:
+    sender = EvilSender(federation, tunis)
+    record = alert()
+    sender.put(record.raw, of=record)
+    sender.put(record.raw, of=record)
+    sender.writer.withdraw(2, scope=WithdrawScope.DISCLOSURE)
+    assert reasons(sender.deliver()) == []
+    assert tunis.rows("SELECT status FROM node_record") == [("live",)]
 
 
 def test_refusals_are_signed_by_the_reader_and_kept(federation: Federation, tunis: Desk) -> None:

@@ -125,6 +125,9 @@ class Keeper:
         self._next_record_no = (last_no or 0) + 1
         taken = self._taken_back(span) if is_taken else {}
         versions = self._versions(each.record for each in opened)
+        if WithdrawScope.RECORD in taken.values():
+            # First of all: it reaches what stands beside it here, too (PROTOCOL 3.6).
+            is_buried = self._bury_taken(opened, taken)
         buried = self._buried(each.record for each in opened) if is_buried else {}
         for each in opened:
             reason = self._keep(each, taken, versions, buried)
@@ -172,6 +175,18 @@ class Keeper:
         rows = self.connection.execute(_TAKEN_BACK, span)
         return {target: WithdrawScope(scope) for target, scope in rows}
 
+    def _bury_taken(self, opened: Sequence[Opened], taken: Mapping[int, WithdrawScope]) -> bool:
+        """Leave tombstones of records that were withdrawn before they could be read."""
+        for each in opened:
+            record, scope = each.record, taken.get(each.entry.first_sequence)
+            # An answer names an alert that is another's to withdraw.
+            if scope is WithdrawScope.RECORD and record.kind is RecordKind.ALERT:
+                until = seconds(record.expires_at or self.at)
+                bury(
+                    self.connection, self.home, record.alert_id, version=record.version, until=until
+                )
+        return True
+
     def _versions(self, records: Iterable[ParsedRecord]) -> dict[str, list[_Version]]:
         wanted = [item_id(each) for each in records if each.kind is not RecordKind.ERASURE_RECEIPT]
         found: dict[str, list[_Version]] = {}
@@ -208,11 +223,6 @@ class Keeper:
             return self._note_erasure(opened)
         if opened.entry.first_sequence in taken:
             # Taken back while its body was on the way: it is nowhere to be kept.
-            if taken[opened.entry.first_sequence] is WithdrawScope.RECORD:
-                until = seconds(record.expires_at or self.at)
-                bury(
-                    self.connection, self.home, record.alert_id, version=record.version, until=until
-                )
             return None
         if buried.get(record.alert_id, 0) >= record.version and record.kind is RecordKind.ALERT:
             return WITHDRAWN_BEFORE
