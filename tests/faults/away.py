@@ -107,8 +107,12 @@ class Days:
         """Deliver what the hub keeps for the reader, and its receipts to the sender."""
         kept, self.kept_for_reader = self.kept_for_reader, []
         for batch in kept:
-            receipts = [each.receipt for each in self.reader.receive(batch).receipts]
-            take(self.sender, *map(to_message, receipts))
+            opened = self.reader.receive(batch).receipts
+            take(
+                self.sender,
+                *(to_message(each.receipt) for each in opened),
+                lists=[signed for each in opened for signed in each.lists],
+            )
 
     def catch_up(self) -> int:
         """Let the sender see the new key and tell what the reader missed; deliver it."""
