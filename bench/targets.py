@@ -145,10 +145,18 @@ def _fan_out(figures: Sequence[FanOut]) -> Iterator[Line]:
     first, *others = figures
     for more in others:
         name = f"hub, µs per record and further reader, {more.readers} readers"
-        yield FURTHER_READER_US.line(name, further_reader_us(first, more))
+        yield FURTHER_READER_US.line(
+            name, further_reader_us(first, more), applies=_is_told_apart(more)
+        )
     for more in others if first.sender_cpu_us > 0 else ():
         name = f"sender, CPU for {more.readers} readers × that for {first.readers}"
-        yield SENDER_RATIO.line(name, more.sender_cpu_us / first.sender_cpu_us)
+        ratio = more.sender_cpu_us / first.sender_cpu_us
+        yield SENDER_RATIO.line(name, ratio, applies=_is_told_apart(more))
+
+
+def _is_told_apart(more: FanOut) -> bool:
+    """Tell whether records cost more than what is done idle: else nothing was measured."""
+    return more.hub_cpu_us > 0 and more.sender_cpu_us > 0
 
 
 # --- much stored ----------------------------------------------------------------------

@@ -192,6 +192,13 @@ def test_many_readers_are_judged_by_hub_and_by_sender(
     assert [each.is_met for each in targets.lines(result)] == [met_there] * 2
 
 
+@pytest.mark.parametrize(("hub_us", "sender_us"), [(-1, 40), (0, 40), (200, 0)])
+def test_what_idle_work_outweighs_meets_nothing(hub_us: float, sender_us: float) -> None:
+    more = FanOut(readers=31, records=1, hub_cpu_us=hub_us, sender_cpu_us=sender_us)
+    result = bare().model_copy(update={"fan_out": (whole().fan_out[0], more)})
+    assert [each.is_met for each in targets.lines(result)] == [None, None]
+
+
 @pytest.mark.parametrize(("callers", "enough"), [(16, 1.2), (256, 4.0)])
 def test_callers_are_judged_by_how_many_they_are(callers: int, enough: float) -> None:
     for ratio, is_met in ((enough, True), (enough - 0.01, False)):
