@@ -1,12 +1,14 @@
 """The subscriber: takes what the hub delivers, and answers with receipts.
 
 PROTOCOL 5.4 to 5.7. What came while the last transaction ran is taken together in the
-next one: headers, then bodies, then receipts go out for what is durable. The one rule: a
-receipt leaves this node only after the transaction that it speaks of.
+next one: headers, then bodies, then receipts go out for what is durable. Where that fails
+in a way that nobody foresaw, each stream is taken for itself, and the faulty one alone is
+given up. The one rule: a receipt leaves this node only after the transaction that it
+speaks of.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -32,12 +34,14 @@ from mithaq.node.exchange.inbox import ArrivedHeaders, Held, hold_headers
 from mithaq.node.exchange.judge import HeaderPiece
 from mithaq.node.exchange.omissions import Omission
 from mithaq.node.exchange.out_stream import STREAM
+from mithaq.node.exchange.pieces import by_stream
 from mithaq.node.exchange.receipts import Receipt, to_message
 from mithaq.node.exchange.reception import load_keys
 from mithaq.node.exchange.standing_receipts import standing_receipts
 from mithaq.node.exchange.unsealing import OpenedReceipt, Unsealed, open_bodies
 from mithaq.node.exchange.views import compare_views, take_freeze_list
 from mithaq.service.logging import declare, logger
+from mithaq.store.errors import DiskFullError, StoreBusyError, StoreUnreachableError
 from mithaq.store.tables import LOG
 from mithaq.v1 import exchange_pb2
 
@@ -50,6 +54,9 @@ RETRY_S: Final = 1.0
 FAILED_STREAMS_S: Final = 60.0
 STREAM_FAILED: Final = declare("received stream failed", "stream", "code")
 VIEW_REFUSED: Final = declare("view refused", "code")
+COMMIT_FAILED: Final = declare("inbox commit failed", "stream")
+# Nobody's piece is at fault: all of them come again with the next connection.
+_OF_THE_STORE: Final = (DiskFullError, StoreBusyError, StoreUnreachableError)
 
 P = TypeVar("P", ArrivedHeaders, ArrivedBodies)
 SubscribeCall = Call[exchange_pb2.SubscribeRequest, exchange_pb2.SubscribeResponse]
@@ -66,6 +73,22 @@ class _Arrived:
         default_factory=list[exchange_pb2.FreezeList]
     )
     size_bytes: int = 0
+
+    def parts(self) -> Iterator["_Arrived"]:
+        """Yield what came of each stream, and each message about others, for itself."""
+        headers, bodies = by_stream(self.headers), by_stream(self.bodies)
+        for stream_id in headers | bodies:
+            yield _Arrived(headers.get(stream_id, []), bodies.get(stream_id, []))
+        for views in self.views:
+            yield _Arrived(views=[views])
+        for message in self.freeze_lists:
+            yield _Arrived(freeze_lists=[message])
+
+    def given_up(self, fault: Exception) -> "_Taken":
+        """Return what comes of a part that failed: of its stream no more is taken for now."""
+        streams = by_stream(self.headers).keys() | by_stream(self.bodies).keys()
+        failed = dict.fromkeys(streams, fault)
+        return _Taken(Held(failed=failed), Unsealed(), [] if streams else [fault])
 
 
 class _Taken(NamedTuple):
@@ -92,6 +115,11 @@ class Subscriber:
     _failed: set[bytes] = field(default_factory=set[bytes])
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _roomy: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def failed_streams(self) -> frozenset[bytes]:
+        """The streams that are given up for now."""
+        return frozenset(self._failed)
 
     def nudge(self) -> None:
         """Try again what waits: the registry has grown."""
@@ -163,15 +191,40 @@ class Subscriber:
             waiting, self._waiting = self._waiting, _Arrived()
             arrived.headers = self._unfailed(waiting.headers + arrived.headers)
             arrived.bodies = self._unfailed(waiting.bodies + arrived.bodies)
-            taken = await self.home.database.write(partial(self._write, arrived=arrived))
+            taken = await self._taken(arrived)
             self._settle(taken)
-            for held in taken.held.receipts:
-                await call.write(_receipt_request(held))
-            for opened in taken.unsealed.receipts:
-                await call.write(_opened_request(opened))
-            if taken.held.withdrawn:
-                # What was erased is off the disk before its receipt is signed: see there.
-                self.owed()
+            for each in taken:
+                await self._answer(call, each)
+
+    async def _taken(self, arrived: _Arrived) -> list[_Taken]:
+        """Take all in one transaction, or each stream in its own where that fails."""
+        try:
+            return [await self.home.database.write(partial(self._write, arrived=arrived))]
+        except _OF_THE_STORE:
+            raise
+        except Exception as fault:  # noqa: BLE001 - one faulty piece must not stop the inbox
+            logger().error(COMMIT_FAILED, stream="", exc_info=fault)
+        taken: list[_Taken] = []
+        for part in arrived.parts():
+            try:
+                taken.append(await self.home.database.write(partial(self._write, arrived=part)))
+            except _OF_THE_STORE:
+                raise
+            except Exception as fault:  # noqa: BLE001 - as above
+                given_up = part.given_up(fault)
+                stream = next(iter(given_up.held.failed), b"").hex()[:16]
+                logger().error(COMMIT_FAILED, stream=stream, exc_info=fault)
+                taken.append(given_up)
+        return taken
+
+    async def _answer(self, call: SubscribeCall, taken: _Taken) -> None:
+        for held in taken.held.receipts:
+            await call.write(_receipt_request(held))
+        for opened in taken.unsealed.receipts:
+            await call.write(_opened_request(opened))
+        if taken.held.withdrawn:
+            # What was erased is off the disk before its receipt is signed: see there.
+            self.owed()
 
     def _unfailed(self, pieces: Sequence[P]) -> list[P]:
         return [each for each in pieces if each.stream_id not in self._failed]
@@ -194,19 +247,21 @@ class Subscriber:
         self._accuse_withheld(connection, held, at=at)
         return _Taken(held, unsealed, faults)
 
-    def _settle(self, taken: _Taken) -> None:
-        self._waiting.headers = taken.held.waiting + self._waiting.headers
-        self._waiting.bodies = taken.unsealed.waiting + self._waiting.bodies
-        self._waiting.size_bytes = sum(each.size_bytes for each in self._waiting.headers) + sum(
-            each.size_bytes for each in self._waiting.bodies
+    def _settle(self, taken: Sequence[_Taken]) -> None:
+        waiting = self._waiting
+        waiting.headers = [one for each in taken for one in each.held.waiting] + waiting.headers
+        waiting.bodies = [one for each in taken for one in each.unsealed.waiting] + waiting.bodies
+        waiting.size_bytes = sum(each.size_bytes for each in waiting.headers) + sum(
+            each.size_bytes for each in waiting.bodies
         )
         self._roomy.set()
-        for stream_id, fault in (taken.held.failed | taken.unsealed.failed).items():
-            self._failed.add(stream_id)
-            code = getattr(fault, "code", "")
-            logger().warning(STREAM_FAILED, stream=stream_id.hex()[:16], code=code)
-        for fault in taken.faults:
-            logger().warning(VIEW_REFUSED, code=getattr(fault, "code", ""))
+        for each in taken:
+            for stream_id, fault in (each.held.failed | each.unsealed.failed).items():
+                self._failed.add(stream_id)
+                code = getattr(fault, "code", "")
+                logger().warning(STREAM_FAILED, stream=stream_id.hex()[:16], code=code)
+            for fault in each.faults:
+                logger().warning(VIEW_REFUSED, code=getattr(fault, "code", ""))
 
     def _accuse_withheld(self, connection: sa.Connection, held: Held, *, at: datetime) -> None:
         """Raise `registry withheld` for headers that wait too long for it (PROTOCOL 2.4).
