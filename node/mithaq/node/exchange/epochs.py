@@ -144,21 +144,22 @@ def save_epoch(
     *,
     log_no: int,
     stream_id: bytes,
-    current: CurrentEpoch,
+    number: int,
+    secret: EpochSecret | None,
     sequence: int,
     readers: Iterable[str],
     at: datetime,
 ) -> None:
-    """Keep an epoch's secret, wrapped; its row stays when the secret is destroyed."""
-    name = secret_name(stream_id, current.number)
+    """Keep an epoch and its secret, wrapped; its row stays when the secret is destroyed."""
+    name, random = secret_name(stream_id, number), home.random
     connection.execute(
         sa.insert(EPOCH),
         {
             "log_no": log_no,
-            "epoch": current.number,
+            "epoch": number,
             "sequence": sequence,
             "began_at_ms": milliseconds(at),
             "readers": " ".join(sorted(readers)),
-            "secret": home.storage.wrap(current.secret.to_bytes(), name=name, random=home.random),
+            "secret": secret and home.storage.wrap(secret.to_bytes(), name=name, random=random),
         },
     )

@@ -24,7 +24,7 @@ from mithaq.node.exchange.errors import (
 )
 from mithaq.node.exchange.home import Home, instant, milliseconds
 from mithaq.node.exchange.judge import HeaderPiece, end_of, judge_headers
-from mithaq.node.exchange.pieces import FAULTS, by_stream, grouped, in_turn
+from mithaq.node.exchange.pieces import FAULTS, by_stream, grouped, in_turn, writing
 from mithaq.node.exchange.receipts import HELD, Receipt, sign_receipt
 from mithaq.node.exchange.refusals import RefusalList, check_refusals
 from mithaq.node.exchange.taking_back import take_back_all
@@ -74,14 +74,15 @@ class Held:
 def hold_headers(
     connection: sa.Connection, home: Home, arrived: Sequence[ArrivedHeaders], *, at: datetime
 ) -> Held:
-    """Judge and keep pieces of headers; a stream that fails leaves its neighbours alone."""
+    """Judge and keep pieces of headers; a stream that fails leaves its neighbours alone.
+
+    Raises HalfWrittenError for what only the whole transaction can undo.
+    """
     held = Held()
     newest: dict[bytes, tuple[int, Checkpoint]] = {}
 
     def keep(group: Sequence[ArrivedHeaders]) -> None:
-        # Pieces that fail half-way leave nothing behind in the transaction.
-        with connection.begin_nested():
-            newest[group[-1].stream_id] = _hold(connection, home, group, held, at=at)
+        newest[group[-1].stream_id] = _hold(connection, home, group, held, at=at)
 
     for stream_id, pieces in by_stream(arrived).items():
         done = 0
@@ -137,17 +138,17 @@ def _hold(
     if stream is None:
         in_stream.check_predecessor(connection, judged.state.opening.predecessor)
     lists = _check_hub_refusals(home, group[-1], size=judged.state.size)
-    if stream is None or judged.hashes:
+    if stream is not None and not judged.hashes:
+        return stream.log_no, judged.state.checkpoint()
+    withdrawn = list(in_stream.withdrawals(judged))
+    fresh = [each for each in pieces if end_of(each) > judged.before.size]
+    with writing():
         log_no = in_stream.hold(connection, stream, judged, note=piece.checkpoint)
-        fresh = [each for each in pieces if end_of(each) > judged.before.size]
         _save_acceptances(connection, log_no, fresh)
         save_refusals(connection, log_no, lists, at=at)
-        withdrawn = list(in_stream.withdrawals(judged))
         if withdrawn:
             take_back_all(connection, home, log_no, withdrawn, at=at)
             held.withdrawn = True
-    else:
-        log_no = stream.log_no
     return log_no, judged.state.checkpoint()
 
 

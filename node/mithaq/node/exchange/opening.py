@@ -22,8 +22,8 @@ from mithaq.ledger.entry import EntryKind, StreamRole, Terms
 from mithaq.ledger.errors import LedgerError
 from mithaq.node.exchange.bodies import Awaiting
 from mithaq.node.exchange.deliberation import Deliberation
-from mithaq.node.exchange.epochs import EPOCH, REFUSAL, CurrentEpoch, save_epoch, secret_name
-from mithaq.node.exchange.home import Home, milliseconds
+from mithaq.node.exchange.epochs import EPOCH, REFUSAL, save_epoch, secret_name
+from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.in_stream import Awaited, InStream
 from mithaq.node.exchange.refusals import LOST
 from mithaq.node.exchange.stored import item_id
@@ -34,6 +34,7 @@ from mithaq.node.records.model import ParsedRecord, RecordKind, parse_record
 from mithaq.node.sealing.body import ContentKey, TrueBody
 from mithaq.node.sealing.epoch import EpochPlace, EpochSecret, open_epoch
 from mithaq.node.sealing.errors import NotAReaderError, SealingError
+from mithaq.store.statement import Statement
 
 NARROWED_SINCE: Final = "NARROWED_SINCE"
 EPOCH_NOT_OPENED: Final = "EPOCH_NOT_OPENED"
@@ -75,9 +76,28 @@ class _JudgedTerms(NamedTuple):
     announced: Announcement
 
 
+class _ArrivedEpoch(NamedTuple):
+    """An epoch that came: its place and number, its secret if it opened, its readers."""
+
+    sequence: int
+    number: int
+    secret: EpochSecret | None
+    readers: Sequence[str]
+
+
+_SECRET: Final = Statement(
+    sa.select(EPOCH.c.secret).where(
+        EPOCH.c.log_no == sa.bindparam("log"), EPOCH.c.epoch == sa.bindparam("number")
+    )
+)
+
+
 @dataclass(slots=True)
 class Opener:
-    """Opens the bodies of one stream in one transaction, epoch after epoch."""
+    """Opens the bodies of one stream in one transaction, epoch after epoch.
+
+    It writes nothing before `save_epochs`.
+    """
 
     connection: sa.Connection
     home: Home
@@ -85,6 +105,7 @@ class Opener:
     reception: Mapping[bytes, ReceptionKey]
     at: datetime
     _keys: dict[int, ContentKey | None] = field(default_factory=dict[int, ContentKey | None])
+    _epochs: list[_ArrivedEpoch] = field(default_factory=list[_ArrivedEpoch])
     _lost_epochs: set[int] = field(default_factory=set[int])
     _last: _JudgedTerms | None = None
     _deliberations: dict[tuple[datetime, datetime], Deliberation] = field(
@@ -110,7 +131,7 @@ class Opener:
         return results
 
     def _open_epoch(self, entry: Awaited, body: bytes | None, *, lost: bool) -> Refused | None:
-        """Keep an epoch's secret, if this node is among its readers."""
+        """Take an epoch's secret, if this node is among its readers."""
         number = entry.terms.epoch or 0
         readers = [each.member for each in entry.terms.readers]
         refused: Refused | None = None
@@ -135,35 +156,24 @@ class Opener:
                     refused = Refused(entry, fault.code)
             except (SealingError, LedgerError) as fault:
                 refused = Refused(entry, fault.code, fault.alarm)
-        self._save_epoch(entry, number, secret, readers)
+        self._epochs.append(_ArrivedEpoch(entry.sequence, number, secret, readers))
+        self._keys[number] = None if secret is None else self._key_of(number, secret)
         return refused
 
-    def _save_epoch(
-        self, entry: Awaited, number: int, secret: EpochSecret | None, readers: Sequence[str]
-    ) -> None:
-        if secret is not None:
+    def save_epochs(self) -> None:
+        """Keep what was opened of epochs; of one that was not, that it began."""
+        for each in self._epochs:
             save_epoch(
                 self.connection,
                 self.home,
                 log_no=self.stream.log_no,
                 stream_id=self.stream.stream_id,
-                current=CurrentEpoch(number, secret),
-                sequence=entry.sequence,
-                readers=readers,
+                number=each.number,
+                secret=each.secret,
+                sequence=each.sequence,
+                readers=each.readers,
                 at=self.at,
             )
-            return
-        self.connection.execute(
-            sa.insert(EPOCH),
-            {
-                "log_no": self.stream.log_no,
-                "epoch": number,
-                "sequence": entry.sequence,
-                "began_at_ms": milliseconds(self.at),
-                "readers": " ".join(sorted(readers)),
-                "secret": None,
-            },
-        )
 
     def _open(self, entry: Awaited, body: TrueBody) -> Opened | Refused:
         judged = self._judge(entry.terms)
@@ -213,11 +223,8 @@ class Opener:
 
     def _key(self, epoch: int) -> ContentKey | None:
         if epoch not in self._keys:
-            wrapped = self.connection.execute(
-                sa.select(EPOCH.c.secret).where(
-                    EPOCH.c.log_no == self.stream.log_no, EPOCH.c.epoch == epoch
-                )
-            ).scalar()
+            row = _SECRET.run(self.connection, log=self.stream.log_no, number=epoch).fetchone()
+            wrapped: bytes | None = row[0] if row else None
             self._keys[epoch] = None if wrapped is None else self._content_key(epoch, wrapped)
         return self._keys[epoch]
 
@@ -240,7 +247,10 @@ class Opener:
     def _content_key(self, epoch: int, wrapped: bytes) -> ContentKey:
         stream_id = self.stream.stream_id
         kept = self.home.storage.unwrap(wrapped, name=secret_name(stream_id, epoch))
-        return ContentKey(stream_id=stream_id, epoch=epoch, secret=EpochSecret.of(kept).secret)
+        return self._key_of(epoch, EpochSecret.of(kept))
+
+    def _key_of(self, epoch: int, secret: EpochSecret) -> ContentKey:
+        return ContentKey(stream_id=self.stream.stream_id, epoch=epoch, secret=secret.secret)
 
     def _decide(self, record: ParsedRecord, terms: Terms, *, at: datetime) -> Decision:
         if record.kind is not RecordKind.ALERT:

@@ -1,12 +1,14 @@
 """Pieces that came together: each stream's for itself, as many at once as hold together.
 
-What a reader asks once for all of a group it asks less often. The one rule: a fault
-changes nothing about its neighbours, so where a group does not hold together, each of its
-pieces is taken as if it had come alone.
+What a reader asks once for all of a group it asks less often. The rules: a fault changes
+nothing about its neighbours, so where a group does not hold together, each of its pieces
+is taken as if it had come alone; and a piece is judged to its end before any of it is
+written, so a fault leaves nothing behind and needs no savepoint (one costs 0.3 ms of CPU,
+and SQLite writes the pages that it touches into a temporary file).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final, Protocol, TypeVar
 
 from mithaq.certs.errors import TrustError
@@ -17,6 +19,19 @@ from mithaq.node.sealing.errors import SealingError
 FAULTS: Final = (LedgerError, TrustError, ExchangeError, SealingError)
 # Records of one audit entry (store/audit_entry.py), and four batches of the largest.
 JOINED_ENTRIES_MAX: Final = 1024
+
+
+class HalfWrittenError(Exception):
+    """A piece failed after some of it was written: the transaction must not be kept."""
+
+
+@contextmanager
+def writing() -> Generator[None]:
+    """Write what was judged; raise HalfWrittenError for what should have been found before."""
+    try:
+        yield
+    except FAULTS as fault:
+        raise HalfWrittenError(type(fault).__name__) from fault
 
 
 class _OfStream(Protocol):

@@ -42,15 +42,21 @@ from mithaq.node.exchange.keeping import Keeper
 from mithaq.node.exchange.omissions import REFUSED as OMITTED_AS_REFUSED
 from mithaq.node.exchange.opening import Opener, Refused
 from mithaq.node.exchange.out_stream import STREAM
-from mithaq.node.exchange.pieces import FAULTS, by_stream, in_turn
+from mithaq.node.exchange.pieces import FAULTS, by_stream, in_turn, writing
 from mithaq.node.exchange.receipts import OPENED, Receipt, sign_receipt, to_message
 from mithaq.node.exchange.refusals import Refusal, check_refusals, sign_refusals
 from mithaq.service.logging import declare, logger
 from mithaq.store.audit import root_at
+from mithaq.store.statement import Statement
 from mithaq.v1 import exchange_pb2
 
 _WAITS: Final = (HeadersBehindError, RegistryStaleError, ReceptionKeyLostError)
 SET_BACK: Final = declare("own receipt beyond own store", "stream", "lost")
+_OPENED_TO: Final = Statement(
+    sa.update(STREAM)
+    .where(STREAM.c.log_no == sa.bindparam("log"))
+    .values(opened_size=sa.bindparam("size"), refusals_head=sa.bindparam("refusals"))
+)
 
 
 class OpenedReceipt(NamedTuple):
@@ -77,13 +83,14 @@ def open_bodies(
     reception: Mapping[bytes, ReceptionKey],
     at: datetime,
 ) -> Unsealed:
-    """Open and keep pieces of bodies; a stream that fails leaves its neighbours alone."""
+    """Open and keep pieces of bodies; a stream that fails leaves its neighbours alone.
+
+    Raises HalfWrittenError for what only the whole transaction can undo.
+    """
     unsealed = Unsealed()
 
     def opened(group: Sequence[ArrivedBodies]) -> OpenedReceipt:
-        # Pieces that fail half-way leave nothing behind in the transaction.
-        with connection.begin_nested():
-            return _open(connection, home, joined(group), reception=reception, at=at)
+        return _open(connection, home, joined(group), reception=reception, at=at)
 
     for stream_id, pieces in by_stream(arrived).items():
         done = 0
@@ -117,31 +124,44 @@ def _open(
     stream = in_stream.find(connection, arrived.stream_id)
     if stream is None:
         raise StreamUnknownError("bodies of a stream whose headers never came")
-    size = max(arrived.through_size, stream.opened_size)
-    if not size:
-        # No receipt is over nothing: a hub that got one would end the connection, each time.
-        raise BodyOrderError("bodies of no entry at all")
-    lists: list[exchange_pb2.RefusalList] = []
-    refusals_head = stream.refusals_head
-    if arrived.through_size > stream.opened_size:
-        held_size = stream.head.size
-        delivered = check_delivery(connection, home, stream, arrived, held_size=held_size, at=at)
+    if arrived.through_size <= stream.opened_size:
+        if not stream.opened_size:
+            # No receipt is over nothing: a hub that got one would end the connection, each time.
+            raise BodyOrderError("bodies of no entry at all")
+        return _answer(connection, home, stream, stream.opened_size, [], at=at)
+    held_size = stream.head.size
+    delivered = check_delivery(connection, home, stream, arrived, held_size=held_size, at=at)
+    opener = Opener(connection, home, stream, reception, at)
+    results = opener.open_all(delivered.entries)
+    with writing():
         if delivered.own is not None:
             _note_set_back(connection, home, stream, delivered, delivered.own)
-        results = Opener(connection, home, stream, reception, at).open_all(delivered.entries)
+        opener.save_epochs()
         keeper = Keeper(connection, home, stream, at)
         keeper.keep_all(results)
         denied = _refused_by_hub(arrived, delivered, home)
+        size = arrived.through_size
         lists = _answer_for(connection, home, stream, keeper.refused, denied, size=size, at=at)
-        if lists:
-            refusals_head = refusal_list_hash(lists[-1].SerializeToString(deterministic=True))
         if delivered.entries:
             home.audit.append(connection, keeper.audit_entries())
-        connection.execute(
-            sa.update(STREAM)
-            .where(STREAM.c.log_no == stream.log_no)
-            .values(opened_size=size, refusals_head=refusals_head)
-        )
+        return _answer(connection, home, stream, size, lists, at=at)
+
+
+def _answer(
+    connection: sa.Connection,
+    home: Home,
+    stream: InStream,
+    size: int,
+    lists: Sequence[exchange_pb2.RefusalList],
+    *,
+    at: datetime,
+) -> OpenedReceipt:
+    """Note how far a stream is opened, and sign it with the newest list of refusals."""
+    refusals_head = stream.refusals_head
+    if lists:
+        refusals_head = refusal_list_hash(lists[-1].SerializeToString(deterministic=True))
+    if size > stream.opened_size:
+        _OPENED_TO.run(connection, log=stream.log_no, size=size, refusals=refusals_head)
     receipt = _sign_opened(connection, home, stream, size, refusals_head=refusals_head, at=at)
     save_receipts(connection, [(stream.log_no, receipt)])
     return OpenedReceipt(receipt, tuple(lists))
