@@ -35,6 +35,7 @@ from mithaq.hub.upsert import insert_into, replacing
 from mithaq.ledger.tiles import subtree_hash
 from mithaq.store.evidence import Evidence
 from mithaq.store.log_store import StoredTiles
+from mithaq.store.statement import Statement
 
 CONFLICT = "`receipt` is signed by its reader over another root than the one that \
 `known_checkpoint`, signed by the stream's owner, has at that size."
@@ -286,11 +287,9 @@ class ReceiptDesk:
     def _root_at(self, stream: HeldStream, size: int) -> bytes:
         if size == stream.state.size:
             return stream.state.frontier.root()
-        known = self._connection.scalar(
-            sa.select(BATCH.c.root).where(BATCH.c.log_no == stream.log_no, BATCH.c.size == size)
-        )
+        known = _ROOT_AT.run(self._connection, log=stream.log_no, size=size).fetchone()
         if known is not None:
-            return bytes(known)
+            return bytes(known[0])
         return subtree_hash(StoredTiles(self._connection, stream.log_no), 0, size)
 
     def _conflict(self, receipt: SignedReceipt, stream: HeldStream) -> Evidence:
@@ -326,20 +325,26 @@ class ReceiptDesk:
 
     def _replace(self, table: sa.Table, rows: Sequence[dict[str, object]]) -> None:
         if rows:
-            self._connection.execute(_REPLACE[self._connection.dialect.name, table.name], rows)
+            _REPLACE[self._connection.dialect.name, table.name].run_many(self._connection, rows)
 
 
-def _statements() -> dict[tuple[str, str], sa.Insert]:
-    statements: dict[tuple[str, str], sa.Insert] = {}
+def _statements() -> dict[tuple[str, str], Statement]:
+    statements: dict[tuple[str, str], Statement] = {}
     for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert)):
         statement = insert(RECEIPT)
         daily = statement.excluded.mldsa_receipt
         # The daily one stays until the next: most receipts come without it.
         newest = sa.case((sa.func.length(daily) > 0, daily), else_=RECEIPT.c.mldsa_receipt)
-        statements[name, RECEIPT.name] = replacing(statement, RECEIPT, mldsa_receipt=newest)
-        statements[name, FREEZE.name] = replacing(insert(FREEZE), FREEZE)
+        statements[name, RECEIPT.name] = Statement(
+            replacing(statement, RECEIPT, mldsa_receipt=newest)
+        )
+        statements[name, FREEZE.name] = Statement(replacing(insert(FREEZE), FREEZE))
     return statements
 
 
-# Built once: SQLAlchemy finds a statement's compiled form faster by the same object.
 _REPLACE = _statements()
+_ROOT_AT = Statement(
+    sa.select(BATCH.c.root).where(
+        BATCH.c.log_no == sa.bindparam("log"), BATCH.c.size == sa.bindparam("size")
+    )
+)

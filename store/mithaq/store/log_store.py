@@ -99,8 +99,8 @@ _START_HOLDING = (
     .where(LOG_PAGE.c.log_no == bindparam("log"), LOG_PAGE.c.start <= bindparam("low"))
     .scalar_subquery()
 )
-_PAGES_BETWEEN = _PAGES.where(
-    LOG_PAGE.c.start >= _START_HOLDING, LOG_PAGE.c.start < bindparam("high")
+_PAGES_BETWEEN = Statement(
+    _PAGES.where(LOG_PAGE.c.start >= _START_HOLDING, LOG_PAGE.c.start < bindparam("high"))
 )
 
 
@@ -368,9 +368,8 @@ def read_leaves(connection: sa.Connection, log: int, start: int, end: int) -> li
     ENTRIES_PER_READ_MAX.
     """
     leaves: list[bytes] = []
-    for page in _pages_between(connection, log, start, end):
-        whole = leaves_of(page.packing, page.payload)
-        leaves += whole[max(start - page.start, 0) : end - page.start]
+    for first, _, packing, payload in _pages_between(connection, log, start, end):
+        leaves += leaves_of(packing, payload)[max(start - first, 0) : end - first]
     if len(leaves) != end - start:
         raise LogRangeError(f"log number {log} has no entries {start} to {end}")
     return leaves
@@ -384,8 +383,8 @@ def read_runs(connection: sa.Connection, log: int, start: int, end: int) -> list
     """
     runs = [
         part
-        for page in _pages_between(connection, log, start, end)
-        for part in runs_between(page.payload, first=page.start, start=start, end=end)
+        for first, _, _, payload in _pages_between(connection, log, start, end)
+        for part in runs_between(payload, first=first, start=start, end=end)
     ]
     if sum(len(run) for _, run in runs) != end - start:
         raise LogRangeError(f"log number {log} has no entries {start} to {end}")
@@ -487,9 +486,11 @@ def check_log(connection: sa.Connection, log: int) -> LogHead:
 
 def _pages_between(
     connection: sa.Connection, log: int, start: int, end: int
-) -> sa.CursorResult[Any, Any, Any, Any]:
+) -> list[tuple[int, int, int, bytes]]:
+    """Return the pages that hold a range: start, entries, packing and payload of each."""
     _check_range(start, end)
-    return connection.execute(_PAGES_BETWEEN, {"log": log, "low": start, "high": end})
+    found: list[Any] = _PAGES_BETWEEN.run(connection, log=log, low=start, high=end).fetchall()
+    return found
 
 
 def _check_range(start: int, end: int) -> None:

@@ -19,7 +19,22 @@ from mithaq.ledger.errors import ForkError, LedgerError
 from mithaq.ledger.keytypes import Signer
 from mithaq.ledger.proof import verify_consistency
 from mithaq.store.errors import WitnessConflictError
+from mithaq.store.statement import Statement
 from mithaq.store.tables import LOG_WITNESS
+
+_LAST = Statement(
+    sa.select(
+        LOG_WITNESS.c.size, LOG_WITNESS.c.root, LOG_WITNESS.c.note, LOG_WITNESS.c.cosignature
+    ).where(LOG_WITNESS.c.origin == sa.bindparam("origin"))
+)
+_CONTINUE = Statement(
+    sa.update(LOG_WITNESS)
+    .where(
+        LOG_WITNESS.c.origin == sa.bindparam("old_origin"),
+        LOG_WITNESS.c.size == sa.bindparam("old_size"),
+    )
+    .values({name: sa.bindparam(name) for name in ("size", "root", "note", "cosignature")})
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +64,11 @@ class WitnessStore:
 
     def last(self, connection: sa.Connection, origin: str) -> Witnessed | None:
         """Return the newest checkpoint of a log that was cosigned here, or None."""
-        row = connection.execute(
-            sa.select(LOG_WITNESS).where(LOG_WITNESS.c.origin == origin)
-        ).one_or_none()
+        row = _LAST.run(connection, origin=origin).fetchone()
         if row is None:
             return None
-        return Witnessed(Checkpoint(origin, row.size, row.root), row.note, row.cosignature)
+        size, root, note, cosignature = row
+        return Witnessed(Checkpoint(origin, size, root), note, cosignature)
 
     def cosign(
         self,
@@ -101,13 +115,11 @@ class WitnessStore:
             row = {"origin": seen.checkpoint.origin, **values}
             connection.execute(sa.insert(LOG_WITNESS), row)
             return
-        changed = connection.execute(
-            sa.update(LOG_WITNESS)
-            .where(
-                LOG_WITNESS.c.origin == seen.checkpoint.origin,
-                LOG_WITNESS.c.size == known.checkpoint.size,
-            )
-            .values(values)
+        changed = _CONTINUE.run(
+            connection,
+            old_origin=seen.checkpoint.origin,
+            old_size=known.checkpoint.size,
+            **values,
         )
         if changed.rowcount != 1:
             raise conflict("another checkpoint was cosigned meanwhile", known)

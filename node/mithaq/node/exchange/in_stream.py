@@ -26,14 +26,38 @@ from mithaq.node.exchange.errors import HeadersBehindError
 from mithaq.node.exchange.judge import Judged, Known
 from mithaq.node.exchange.out_stream import STREAM, stream_row
 from mithaq.store import log_store
+from mithaq.store.statement import Statement
 from mithaq.store.tables import LOG
 
 _FIRST: Final = Struct(">QI32s32s")
 _NEXT: Final = Struct(">QQI32s32s")
 _TARGETED: Final = Struct(">QQ")
 _TERMS_CACHED_MAX: Final = 4096
-_BY_ID: Final = (
-    sa.select(STREAM, *log_store.HEAD_COLUMNS)
+
+
+class _Found(NamedTuple):
+    """What is read of a stream and of its log's head."""
+
+    log_no: int
+    stream_id: bytes
+    sender: str
+    agreement_id: str
+    role: int
+    audience: str
+    opened_size: int
+    refusals_head: bytes
+    own: int
+    closed: int
+    origin: str
+    size: int
+    root: bytes
+    frontier: bytes
+    checkpoint: bytes | None
+    state: bytes
+
+
+_BY_ID: Final = Statement(
+    sa.select(*(STREAM.c[name] for name in _Found._fields[:10]), *log_store.HEAD_COLUMNS)
     .join(LOG, LOG.c.log_no == STREAM.c.log_no)
     .where(STREAM.c.stream_id == sa.bindparam("wanted"))
 )
@@ -79,7 +103,7 @@ class Withdrawn(NamedTuple):
 
 def find(connection: sa.Connection, stream_id: bytes) -> InStream | None:
     """Return a received stream, or None; an own stream is none."""
-    row = connection.execute(_BY_ID, {"wanted": stream_id}).one_or_none()
+    row = _found(connection, stream_id)
     if row is None or row.own:
         return None
     return InStream(
@@ -93,6 +117,11 @@ def find(connection: sa.Connection, stream_id: bytes) -> InStream | None:
         log_store.head_of(row),
         row.refusals_head,
     )
+
+
+def _found(connection: sa.Connection, stream_id: bytes) -> _Found | None:
+    row = _BY_ID.run(connection, wanted=stream_id).fetchone()
+    return None if row is None else _Found(*row)
 
 
 def known(connection: sa.Connection, stream: InStream) -> Known:
@@ -112,7 +141,7 @@ def check_predecessor(connection: sa.Connection, predecessor: bytes | None) -> N
     """
     if predecessor is None:
         return
-    row = connection.execute(_BY_ID, {"wanted": predecessor}).one_or_none()
+    row = _found(connection, predecessor)
     if row is not None and not row.own and not row.closed:
         raise HeadersBehindError("the predecessor's CLOSE has not come yet")
 

@@ -10,8 +10,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-import sqlalchemy as sa
-
 from mithaq.agreements.status import AgreementStatus
 from mithaq.ledger.entry import Priority, WithdrawReason, WithdrawScope, day_from
 from mithaq.node.exchange.acts import ActResult, Disclosure, IssueItem, UpdateItem
@@ -26,42 +24,15 @@ from mithaq.node.exchange.errors import (
 from mithaq.node.exchange.home import seconds
 from mithaq.node.exchange.out_stream import OwnStream
 from mithaq.node.exchange.routing import Plan, RecipientDecision, Share
-from mithaq.node.exchange.stored import ALERT, RECORD, new_row, new_seed, set_status
+from mithaq.node.exchange.stored import new_row, new_seed, set_status
 from mithaq.node.exchange.transaction import Finished, Transaction
+from mithaq.node.exchange.versions import Version, Versions
 from mithaq.node.records.model import ParsedRecord, RecordKind
 from mithaq.node.tables import RecordStatus
-from mithaq.store.statement import Statement
 
 Outcome = Callable[[Finished], ActResult]
 
 
-class OwnVersion(NamedTuple):
-    """A version of an own alert, as its row says."""
-
-    record_no: int
-    version: int
-    status: RecordStatus
-
-
-Known = dict[str, list[OwnVersion]]
-_ASKED_AT_ONCE: Final = 64
-
-
-def _known_of(count: int) -> Statement:
-    """Return what looks for the versions of so many own alerts."""
-    wanted: list[sa.BindParameter[str]] = [
-        sa.bindparam(f"alert_{number}") for number in range(count)
-    ]
-    return Statement(
-        sa.select(RECORD.c.item_id, RECORD.c.record_no, RECORD.c.version, RECORD.c.status)
-        .where(RECORD.c.item_id.in_(wanted), RECORD.c.own.is_(True))
-        .where(RECORD.c.kind == sa.bindparam("kind"))
-        .order_by(RECORD.c.item_id, RECORD.c.version)
-    )
-
-
-_KNOWN_OF_ONE: Final = _known_of(1)
-_KNOWN_OF_MANY: Final = _known_of(_ASKED_AT_ONCE)
 _TERMS_CACHED_MAX: Final = 4096
 
 
@@ -71,26 +42,7 @@ def put_terms(category: str, priority: int, expiry: datetime) -> PutTerms:
     return PutTerms(category, Priority(priority), day_from(expiry))
 
 
-def known_versions(connection: sa.Connection, alert_ids: Sequence[str]) -> Known:
-    """Return the versions of own alerts by id, oldest first."""
-    known: Known = {}
-    at_once = 1 if len(alert_ids) == 1 else _ASKED_AT_ONCE
-    statement = _KNOWN_OF_ONE if at_once == 1 else _KNOWN_OF_MANY
-    for start in range(0, len(alert_ids), at_once):
-        # The last group asks for its last alert again and again: a statement has one length.
-        group = alert_ids[start : start + at_once]
-        wanted = {
-            f"alert_{number}": group[min(number, len(group) - 1)] for number in range(at_once)
-        }
-        for item_id, record_no, version, status in statement.run(
-            connection, kind=ALERT, **wanted
-        ).fetchall():
-            found = OwnVersion(record_no, version, RecordStatus(status))
-            known.setdefault(item_id, []).append(found)
-    return known
-
-
-def issue(tx: Transaction, item: IssueItem, known: Known) -> Outcome:
+def issue(tx: Transaction, item: IssueItem, known: Versions) -> Outcome:
     """Disclose a new alert to whom the agreements allow.
 
     Raises:
@@ -112,7 +64,7 @@ def issue(tx: Transaction, item: IssueItem, known: Known) -> Outcome:
     return _outcome(record, record_no, plan.decisions)
 
 
-def update(tx: Transaction, item: UpdateItem, known: Known) -> Outcome:
+def update(tx: Transaction, item: UpdateItem, known: Versions) -> Outcome:
     """Disclose the next version of an own alert, and take it back where it may not go.
 
     Raises:
@@ -174,7 +126,7 @@ def _check_ours(record: ParsedRecord, member: str) -> None:
         raise NotOurAlertError("only alerts in this member's own name are issued here")
 
 
-def _live_version(known: Known, alert_id: str) -> OwnVersion:
+def _live_version(known: Versions, alert_id: str) -> Version:
     versions = known.get(alert_id, [])
     if not versions or versions[-1].status is not RecordStatus.LIVE:
         raise AlertUnknownError("no live alert of this id")

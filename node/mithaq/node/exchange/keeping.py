@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -31,6 +31,7 @@ from mithaq.node.exchange.stored import (
     set_status,
 )
 from mithaq.node.exchange.taking_back import TOMBSTONE, bury
+from mithaq.node.exchange.versions import RECEIVED, Version, Versions
 from mithaq.node.exchange.withdrawing import ERASURE
 from mithaq.node.lookup import index
 from mithaq.node.lookup.keys import entries_of
@@ -45,6 +46,7 @@ from mithaq.store.audit_entry import (
     cut_in_entries,
 )
 from mithaq.store.rows import insert_rows, insert_tuples
+from mithaq.store.statement import Statement
 from mithaq.v1 import record_pb2
 
 WITHDRAWN_BEFORE: Final = "WITHDRAWN_BEFORE"
@@ -59,13 +61,15 @@ _OUTCOMES: Final = {
 # Built once: SQLAlchemy finds a statement's compiled form faster by the same object.
 # What most transactions need to know of what stands already: the last row's number, and
 # that there is neither a withdrawal among these nor a tombstone at all.
-_STANDING: Final = sa.select(
-    sa.select(sa.func.max(RECORD.c.record_no)).scalar_subquery(),
-    sa.exists().where(
-        WITHDRAWAL.c.log_no == sa.bindparam("log"),
-        WITHDRAWAL.c.target.between(sa.bindparam("low"), sa.bindparam("high")),
-    ),
-    sa.exists(sa.select(TOMBSTONE.c.version)),
+_STANDING: Final = Statement(
+    sa.select(
+        sa.select(sa.func.max(RECORD.c.record_no)).scalar_subquery(),
+        sa.exists().where(
+            WITHDRAWAL.c.log_no == sa.bindparam("log"),
+            WITHDRAWAL.c.target.between(sa.bindparam("low"), sa.bindparam("high")),
+        ),
+        sa.exists(sa.select(TOMBSTONE.c.version)),
+    )
 )
 _TAKEN_BACK: Final = (
     sa.select(WITHDRAWAL.c.target, sa.func.max(WITHDRAWAL.c.scope))
@@ -73,21 +77,8 @@ _TAKEN_BACK: Final = (
     .where(WITHDRAWAL.c.target.between(sa.bindparam("low"), sa.bindparam("high")))
     .group_by(WITHDRAWAL.c.target)
 )
-_RECEIVED: Final = (
-    sa.select(RECORD.c.item_id, RECORD.c.record_no, RECORD.c.version, RECORD.c.status)
-    .where(RECORD.c.item_id.in_(sa.bindparam("wanted", expanding=True)), RECORD.c.own.is_(False))
-    .order_by(RECORD.c.version)
-)
 _PLACE_COLUMNS: Final = ("log_no", "first_sequence", "sequence", "record_no", "epoch")
 _DECISIONS_CACHED_MAX: Final = 4096
-
-
-class _Version(NamedTuple):
-    """A received version, as its row or this transaction says."""
-
-    record_no: int
-    version: int
-    status: RecordStatus
 
 
 @dataclass(slots=True)
@@ -121,10 +112,13 @@ class Keeper:
             "low": min(firsts, default=0),
             "high": max(firsts, default=0),
         }
-        last_no, is_taken, is_buried = self.connection.execute(_STANDING, span).one()
+        standing = _STANDING.run(self.connection, **span).fetchone()
+        last_no, is_taken, is_buried = standing or (None, False, False)
         self._next_record_no = (last_no or 0) + 1
         taken = self._taken_back(span) if is_taken else {}
-        versions = self._versions(each.record for each in opened)
+        records = [each.record for each in opened]
+        wanted = [item_id(each) for each in records if each.kind != RecordKind.ERASURE_RECEIPT]
+        versions = RECEIVED.of(self.connection, wanted)
         if WithdrawScope.RECORD in taken.values():
             # First of all: it reaches what stands beside it here, too (PROTOCOL 3.6).
             is_buried = self._bury_taken(opened, taken)
@@ -187,15 +181,6 @@ class Keeper:
                 )
         return True
 
-    def _versions(self, records: Iterable[ParsedRecord]) -> dict[str, list[_Version]]:
-        wanted = [item_id(each) for each in records if each.kind is not RecordKind.ERASURE_RECEIPT]
-        found: dict[str, list[_Version]] = {}
-        rows = self.connection.execute(_RECEIVED, {"wanted": wanted}) if wanted else ()
-        for item, record_no, version, status in rows:
-            entry = _Version(record_no, version, RecordStatus(status))
-            found.setdefault(item, []).append(entry)
-        return found
-
     def _buried(self, records: Iterable[ParsedRecord]) -> dict[str, int]:
         """Return up to which version alerts among these were withdrawn for good."""
         keys = {
@@ -214,7 +199,7 @@ class Keeper:
         self,
         opened: Opened,
         taken: Mapping[int, WithdrawScope],
-        versions: dict[str, list[_Version]],
+        versions: Versions,
         buried: Mapping[str, int],
     ) -> str | None:
         """Keep one record, or return why not."""
@@ -233,7 +218,7 @@ class Keeper:
         self._keep_new(opened, known)
         return None
 
-    def _keep_again(self, opened: Opened, same: _Version) -> str | None:
+    def _keep_again(self, opened: Opened, same: Version) -> str | None:
         """Note one more place of a version that is here already: its content must be the same."""
         fresh = self._fresh.get(same.record_no)
         if fresh is not None:
@@ -248,7 +233,7 @@ class Keeper:
         return self._compared(opened, same, raw, row.sequence, log_no=row.log_no)
 
     def _compared(
-        self, opened: Opened, same: _Version, raw: bytes, sequence: int, *, log_no: int = 0
+        self, opened: Opened, same: Version, raw: bytes, sequence: int, *, log_no: int = 0
     ) -> str | None:
         if raw != opened.record.raw:
             self._others[opened.entry.sequence] = log_no or self.stream.log_no, sequence
@@ -262,7 +247,7 @@ class Keeper:
         except ErasedError:
             return None
 
-    def _keep_new(self, opened: Opened, known: list[_Version]) -> None:
+    def _keep_new(self, opened: Opened, known: list[Version]) -> None:
         record = opened.record
         newest = max((each.version for each in known), default=0)
         is_newest = _version_of(record) > newest
@@ -275,12 +260,12 @@ class Keeper:
         if is_newest:
             self._supersede(known)
             self._indexed[record_no] = record
-        known.append(_Version(record_no, _version_of(record), status))
+        known.append(Version(record_no, _version_of(record), status))
         if record.kind is RecordKind.HIT_REPORT:
             row = hit_row(record, record_no=record_no, issuer=self.home.member, at=self.at)
             self._hits.append({**row, "status": "received", "match_id": ""})
 
-    def _supersede(self, known: list[_Version]) -> None:
+    def _supersede(self, known: list[Version]) -> None:
         for at, each in enumerate(known):
             if each.status is RecordStatus.LIVE:
                 known[at] = each._replace(status=RecordStatus.SUPERSEDED)

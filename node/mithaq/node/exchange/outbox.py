@@ -37,11 +37,12 @@ from mithaq.node.exchange.errors import (
     SigningHaltedError,
 )
 from mithaq.node.exchange.home import Home
-from mithaq.node.exchange.issuing import Known, Outcome, issue, known_versions, update
+from mithaq.node.exchange.issuing import Outcome, issue, update
 from mithaq.node.exchange.late_joiner import catch_up
 from mithaq.node.exchange.out_stream import Batch
 from mithaq.node.exchange.retelling import resend
 from mithaq.node.exchange.transaction import Transaction
+from mithaq.node.exchange.versions import OWN_ALERTS, Versions
 from mithaq.node.exchange.withdrawing import withdraw
 from mithaq.node.records.errors import RecordError
 from mithaq.service.logging import declare, logger
@@ -239,7 +240,7 @@ class Outbox:
         subjects = [
             each.subject for each in acts if isinstance(each, IssueItem | UpdateItem | WithdrawItem)
         ]
-        known = known_versions(connection, subjects)
+        known = OWN_ALERTS.of(connection, subjects)
         outcomes = [self._ask(tx, each, known) for each in acts]
         finished = tx.finish()
         answers = [outcome(finished) if callable(outcome) else outcome for outcome in outcomes]
@@ -247,7 +248,7 @@ class Outbox:
         return _Written(answers, finished.batches, tx.erased)
 
     @staticmethod
-    def _ask(tx: Transaction, act: Act, known: Known) -> Outcome | Refusal:
+    def _ask(tx: Transaction, act: Act, known: Versions) -> Outcome | Refusal:
         try:
             if not isinstance(act, WithdrawItem):
                 _check_fresh(tx)
@@ -256,7 +257,7 @@ class Outbox:
             return refusal
 
 
-def _perform(tx: Transaction, act: Act, known: Known) -> Outcome:
+def _perform(tx: Transaction, act: Act, known: Versions) -> Outcome:
     match act:
         case IssueItem():
             return issue(tx, act, known)

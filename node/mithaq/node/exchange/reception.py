@@ -22,11 +22,12 @@ from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.sealing.at_rest import StorageKey
 from mithaq.node.tables import ReceptionKeyRow
 from mithaq.store import log_store
+from mithaq.store.statement import Statement
 from mithaq.store.tables import LOG, table_of
 
 RECEPTION: Final = table_of(ReceptionKeyRow)
 KEPT_AFTER_SUCCESSOR: Final = timedelta(hours=24)
-_KEPT: Final = sa.select(RECEPTION.c.key_id, RECEPTION.c.secret)
+_KEPT: Final = Statement(sa.select(RECEPTION.c.key_id, RECEPTION.c.secret))
 # An announcement that did not reach the registry is made again.
 RESUBMIT_AFTER: Final = timedelta(minutes=10)
 
@@ -77,8 +78,7 @@ class KeptKeys(Mapping[bytes, ReceptionKey]):
 
 def load_keys(connection: sa.Connection, home: Home) -> KeptKeys:
     """Return all own reception keys that are kept, by key id."""
-    rows = connection.execute(_KEPT)
-    return KeptKeys({row.key_id: row.secret for row in rows}, home.storage)
+    return KeptKeys(dict(_KEPT.run(connection).fetchall()), home.storage)
 
 
 def note_announced(connection: sa.Connection, home: Home) -> None:

@@ -19,8 +19,9 @@ from mithaq.node.exchange.draft import WithdrawDraft
 from mithaq.node.exchange.erasing import erase_content
 from mithaq.node.exchange.errors import AlertUnknownError
 from mithaq.node.exchange.home import milliseconds
-from mithaq.node.exchange.issuing import Known, Outcome
+from mithaq.node.exchange.issuing import Outcome
 from mithaq.node.exchange.transaction import Finished, Transaction
+from mithaq.node.exchange.versions import Versions
 from mithaq.node.tables import ErasureRow, RecordStatus
 from mithaq.store.engine import bulk_insert
 from mithaq.store.tables import table_of
@@ -30,7 +31,7 @@ ASKED: Final = "asked"
 _OVER: Final = frozenset({RecordStatus.WITHDRAWN, RecordStatus.ERASED})
 
 
-def withdraw(tx: Transaction, item: WithdrawItem, known: Known) -> Outcome:
+def withdraw(tx: Transaction, item: WithdrawItem, known: Versions) -> Outcome:
     """Take an own alert back from everybody who was given it.
 
     Raises:

@@ -29,6 +29,7 @@ from mithaq.node.lookup.runs import (
 )
 from mithaq.node.lookup.tables import PAGE, RUN
 from mithaq.store.engine import bulk_insert
+from mithaq.store.statement import Statement
 
 MERGED_RUNS: Final = 16
 MERGE_STEP_ENTRIES: Final = 65_536
@@ -182,7 +183,7 @@ def _begin_merge(connection: sa.Connection) -> int | None:
 
 def _joined(connection: sa.Connection, entries: list[bytes]) -> bool:
     """Add entries to the newest run if it is one page with room; say whether it was."""
-    newest = connection.execute(_NEWEST).all()
+    newest = _NEWEST.run(connection).fetchall()
     if len(newest) != 1:
         return False
     page = _StoredPage(*newest[0])
@@ -223,7 +224,7 @@ def _pages_with_statement() -> sa.Executable:
 
 # Made once: making a statement costs more than running it.
 _PAGES_WITH: Final = _pages_with_statement()
-_NEWEST: Final = (
+_NEWEST: Final = Statement(
     sa.select(PAGE.c.run_no, PAGE.c.page_no, PAGE.c.entries)
     .join(RUN, RUN.c.run_no == PAGE.c.run_no)
     .where(
@@ -233,7 +234,7 @@ _NEWEST: Final = (
     )
     .limit(2)
 )
-_REWRITE: Final = (
+_REWRITE: Final = Statement(
     sa.update(PAGE)
     .where(PAGE.c.run_no == sa.bindparam("old_run"), PAGE.c.page_no == sa.bindparam("old_page"))
     .values(
@@ -270,16 +271,14 @@ def _replace(connection: sa.Connection, stored: _StoredPage, entries: list[bytes
         _delete(connection, [stored])
         return
     page = page_of(entries)
-    connection.execute(
-        _REWRITE,
-        {
-            "old_run": stored.run_no,
-            "old_page": stored.page_no,
-            "first_key": page.first_key,
-            "last_key": page.last_key,
-            "entry_count": page.count,
-            "entries": page.entries,
-        },
+    _REWRITE.run(
+        connection,
+        old_run=stored.run_no,
+        old_page=stored.page_no,
+        first_key=page.first_key,
+        last_key=page.last_key,
+        entry_count=page.count,
+        entries=page.entries,
     )
 
 

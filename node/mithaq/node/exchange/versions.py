@@ -1,0 +1,64 @@
+"""Which versions of an alert or an answer stand here already: asked by id, many at once.
+
+The one rule: a statement has one length, so a short list asks for its last id again; a
+statement of each length would be compiled for each.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+
+from mithaq.node.exchange.stored import ALERT, RECORD
+from mithaq.node.tables import RecordStatus
+from mithaq.store.statement import Statement
+
+_ASKED_AT_ONCE: Final = 64
+
+
+class Version(NamedTuple):
+    """A version, as its row says, or as a transaction is about to write it."""
+
+    record_no: int
+    version: int
+    status: RecordStatus
+
+
+Versions = dict[str, list[Version]]
+
+
+class VersionsLookup:
+    """Looks for the versions that meet some conditions."""
+
+    def __init__(self, *conditions: sa.ColumnElement[bool]) -> None:
+        """Look for what meets all of these, whose values are constants."""
+        self._one = _statement(1, conditions)
+        self._many = _statement(_ASKED_AT_ONCE, conditions)
+
+    def of(self, connection: sa.Connection, ids: Sequence[str]) -> Versions:
+        """Return the versions by item id, oldest first; an id of which there is none is not in."""
+        found: Versions = {}
+        at_once = 1 if len(ids) == 1 else _ASKED_AT_ONCE
+        statement = self._one if at_once == 1 else self._many
+        for start in range(0, len(ids), at_once):
+            group = ids[start : start + at_once]
+            wanted = {f"id_{place}": group[min(place, len(group) - 1)] for place in range(at_once)}
+            for item_id, record_no, version, status in statement.run(
+                connection, **wanted
+            ).fetchall():
+                one = Version(record_no, version, RecordStatus(status))
+                found.setdefault(item_id, []).append(one)
+        return found
+
+
+def _statement(count: int, conditions: Sequence[sa.ColumnElement[bool]]) -> Statement:
+    wanted: list[sa.BindParameter[str]] = [sa.bindparam(f"id_{place}") for place in range(count)]
+    return Statement(
+        sa.select(RECORD.c.item_id, RECORD.c.record_no, RECORD.c.version, RECORD.c.status)
+        .where(RECORD.c.item_id.in_(wanted), *conditions)
+        .order_by(RECORD.c.item_id, RECORD.c.version)
+    )
+
+
+OWN_ALERTS: Final = VersionsLookup(RECORD.c.own.is_(True), RECORD.c.kind == ALERT)
+RECEIVED: Final = VersionsLookup(RECORD.c.own.is_(False))
