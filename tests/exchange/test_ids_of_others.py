@@ -1,14 +1,19 @@
-"""Answers under ids that another member gave: refused, before they stand in its place."""
+"""Records in another member's name, or under ids that it gave: refused, and their sender named."""
+
+from dataclasses import dataclass
 
 import pytest
 
+from mithaq.ledger.entry import WithdrawScope
 from mithaq.node.exchange.acts import AnswerItem
-from mithaq.node.exchange.opening import SENDER_MISMATCH
+from mithaq.node.exchange.opening import ISSUER_MISMATCH, SENDER_MISMATCH
 from mithaq.node.records.model import ParsedRecord, seal_in
 from mithaq.v1 import record_pb2 as wire
 from mithaq.v1 import subject_pb2 as subject
 from tests.exchange.nodes import OFFICER
 from tests.exchange.relay import Desk
+from tests.exchange.test_evil_sender import EvilSender, alert, reasons
+from tests.federation import Federation
 
 
 def hit(sender: Desk, about: ParsedRecord, *, hit_id: str) -> ParsedRecord:
@@ -77,3 +82,74 @@ def test_a_form_under_the_id_of_an_alert_does_not_keep_that_out(
     answer(tunis, cairo, form(tunis, alert, form_id=prefix + ulid))
     assert cairo.number("SELECT count(*) FROM node_refusal") == refused
     assert cairo.number("SELECT count(*) FROM node_record WHERE own IS FALSE") == 1 - refused
+
+
+# --- alerts -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Names:
+    """In whose name an alert is, and whose id it stands under."""
+
+    issuer: str
+    id_of: str
+
+    def written(self, record: ParsedRecord) -> bytes:
+        """Return an alert as it is with these names."""
+        message = record.message
+        message.alert.issuer = self.issuer
+        message.alert.alert_id = f"{self.id_of}-{record.alert_id[-26:]}"
+        return message.SerializeToString(deterministic=True)
+
+
+SENDER, OTHER = "eg-moi", "int-iom"
+
+
+@pytest.mark.parametrize(
+    "names", [Names(OTHER, OTHER), Names(SENDER, OTHER), Names(OTHER, SENDER)], ids=str
+)
+@pytest.mark.parametrize("category", ["ARREST", "CHECK_DISCREET"], ids=["announced", "otherwise"])
+def test_an_alert_in_the_name_or_under_the_id_of_another_accuses_its_sender(
+    federation: Federation, tunis: Desk, names: Names, category: str
+) -> None:
+    sender, record = EvilSender(federation, tunis), alert()
+    sender.put(names.written(record), of=record, category=category)
+    assert reasons(sender.deliver()) == [(2, ISSUER_MISMATCH)]
+    assert tunis.alarms() == ["outside agreement"]
+    evidence, verified = tunis.proof()
+    assert evidence.accused == SENDER
+    assert verified.holds("entry_proof")
+    assert verified.holds("refusals")
+    assert record.alert_id[-26:].encode() not in evidence.to_json()
+    assert tunis.number("SELECT count(*) FROM node_record") == 0
+
+
+def test_an_alert_of_its_senders_that_breaks_a_rule_of_form_accuses_nobody(
+    federation: Federation, tunis: Desk
+) -> None:
+    """Two versions of the software may differ in these."""
+    sender, record = EvilSender(federation, tunis), alert()
+    own = Names(SENDER, SENDER)
+    endless, formless = record.message, record.message
+    endless.alert.expires_at = endless.alert.valid_from
+    formless.alert.alert_id = f"{SENDER}-{record.alert_id[-26:].lower()}"
+    for message in (endless, formless):
+        sender.put(message.SerializeToString(deterministic=True), of=record)
+    sender.put(own.written(record), of=record, category="CHECK_DISCREET")
+    sender.put(own.written(record), of=record)
+    assert [sequence for sequence, _ in reasons(sender.deliver())] == [2, 3, 4]
+    assert tunis.alarms() == []
+    assert tunis.rows("SELECT status FROM node_record") == [("live",)]
+
+
+@pytest.mark.parametrize("names", [Names(OTHER, OTHER), Names(SENDER, OTHER)], ids=str)
+def test_what_is_taken_back_under_the_id_of_another_buries_nothing(
+    federation: Federation, tunis: Desk, names: Names
+) -> None:
+    sender, record = EvilSender(federation, tunis), alert()
+    sequence = sender.put(names.written(record), of=record)
+    sender.deliver()
+    sender.writer.withdraw(sequence, scope=WithdrawScope.RECORD)
+    sender.deliver()
+    assert tunis.alarms() == ["outside agreement"]
+    assert tunis.number("SELECT count(*) FROM node_tombstone") == 0

@@ -27,7 +27,7 @@ from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.in_stream import Awaited, InStream
 from mithaq.node.exchange.refusals import LOST
 from mithaq.node.exchange.stored import item_id
-from mithaq.node.records.errors import RecordError
+from mithaq.node.records.errors import RecordError, RecordIdentityError
 from mithaq.node.records.header import Announcement
 from mithaq.node.records.identifiers import issuer_of
 from mithaq.node.records.model import ParsedRecord, RecordKind, parse_record
@@ -180,18 +180,33 @@ class Opener:
         if judged.refusal is not None or judged.key is None:
             return Refused(entry, judged.refusal or self._without_key(entry.terms.epoch or 0))
         try:
-            padded = judged.key.open(entry.sequence, body, commitment=entry.commitment)
-            record = parse_record(padded.record)
-            judged.announced.check(record)
-            decision = self._decide(record, entry.terms, at=self.at)
+            opened = self._read(entry, body, judged.key, judged.announced)
         except (SealingError, LedgerError) as fault:
             return Refused(entry, fault.code, fault.alarm)
+        except RecordIdentityError:
+            # Its id and its issuer are two members, so one of them is not the sender.
+            return Refused(entry, ISSUER_MISMATCH, OUTSIDE_AGREEMENT)
         except (RecordError, AgreementError) as fault:
             return Refused(entry, fault.code)
-        reason = _misfit(record, self.stream, member=self.home.member)
+        return opened if isinstance(opened, Refused) else self._fitting(opened)
+
+    def _read(
+        self, entry: Awaited, body: TrueBody, key: ContentKey, announced: Announcement
+    ) -> Opened | Refused:
+        padded = key.open(entry.sequence, body, commitment=entry.commitment)
+        record = parse_record(padded.record)
+        if _names_another(record, self.stream):
+            return Refused(entry, ISSUER_MISMATCH, OUTSIDE_AGREEMENT)
+        announced.check(record)
+        return Opened(entry, padded.salt, record, self._decide(record, entry.terms, at=self.at))
+
+    def _fitting(self, opened: Opened) -> Opened | Refused:
+        """Return a record that may be had, or why it may not."""
+        entry, decision = opened.entry, opened.decision
+        reason = _misfit(opened.record, self.stream, member=self.home.member)
         if reason is None and decision.allowed:
-            return Opened(entry, padded.salt, record, decision)
-        if reason is None and self._was_allowed(record, entry.terms):
+            return opened
+        if reason is None and self._was_allowed(opened.record, entry.terms):
             return Refused(entry, str(decision.reason))
         return Refused(entry, reason or str(decision.reason), OUTSIDE_AGREEMENT)
 
@@ -290,14 +305,21 @@ class Opener:
         )
 
 
+def _names_another(alert: ParsedRecord, stream: InStream) -> bool:
+    """Tell whether an alert is issued in the name of another member than the stream's sender.
+
+    Nobody speaks for another member. That is told before anything else of the record is
+    judged: who breaks a rule of form as well is not let off for it.
+    """
+    return alert.kind is RecordKind.ALERT and alert.issuer != stream.sender
+
+
 def _misfit(record: ParsedRecord, stream: InStream, *, member: str) -> str | None:
     """Return why a record may not stand in this stream, whatever the agreement says."""
-    is_alert = record.kind is RecordKind.ALERT
-    if is_alert != (stream.role is StreamRole.DISCLOSURE):
+    if (record.kind is RecordKind.ALERT) != (stream.role is StreamRole.DISCLOSURE):
         return ROLE_MISMATCH
     if record.issuer != stream.sender:
-        # Nobody speaks for another member.
-        return ISSUER_MISMATCH if is_alert else SENDER_MISMATCH
+        return SENDER_MISMATCH
     if record.kind in _NAMED_BY_SENDER and issuer_of(item_id(record)) != stream.sender:
         # Rows stand under these names: with another's, it would take that member's place.
         return SENDER_MISMATCH

@@ -48,6 +48,13 @@ class RecordFieldError(RecordError):
     public_message = "A field of the record is not of its form."
 
 
+class RecordIdentityError(RecordFieldError):
+    """The id of an alert begins with another member than its issuer."""
+
+    code = "MQ-RECORD-IDENTITY"
+    public_message = "The id of the record is not one of its issuer's."
+
+
 class RecordIncompleteError(RecordError):
     """What the category demands at the least is not there (DOMAIN 3.2)."""
 

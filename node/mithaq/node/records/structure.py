@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mithaq.node.records import countries
-from mithaq.node.records.errors import RecordFieldError
+from mithaq.node.records.errors import RecordFieldError, RecordIdentityError
 from mithaq.v1 import record_pb2 as wire
 from mithaq.v1 import subject_pb2 as subject
 from mithaq.v1.record_values import (
@@ -117,7 +117,7 @@ def _check_country(country: Country | None, path: str, field: str) -> None:
 
 def _check_identity(alert: Alert) -> None:
     if alert.alert_id[:-_ID_SUFFIX_CHARS] != alert.issuer:
-        raise RecordFieldError("the id must begin with the issuer", path="alert.alert_id")
+        raise RecordIdentityError("the id must begin with the issuer", path="alert.alert_id")
 
 
 def _check_times(alert: Alert) -> None:
