@@ -223,6 +223,8 @@ def test_a_withdrawn_record_does_not_stay_by_a_second_disclosure_beside_it(
     # Its header is held before any of the bodies is opened.
     assert reasons(sender.deliver()) == [(5 - taken, WITHDRAWN_BEFORE)]
     assert tunis.number("SELECT count(*) FROM node_record") == 0
+    # Both were sent before it.
+    assert tunis.alarms() == []
 
 
 def test_a_member_takes_no_alert_of_another_back_by_an_answer_about_it(

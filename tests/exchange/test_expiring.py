@@ -154,7 +154,7 @@ def test_what_came_under_an_agreement_that_ran_out_goes_when_winding_down_is_ove
 def test_tombstones_go_when_nothing_could_come_back(tunis: Desk, record: ParsedRecord) -> None:
     tunis.home.database.write_sync(
         lambda each: each.exec_driver_sql(
-            "INSERT INTO node_tombstone VALUES (x'00', 1, "  # noqa: S608
+            "INSERT INTO node_tombstone VALUES (x'00', 1, 2, 1, "  # noqa: S608
             f"{int(record.expiry.timestamp())})"
         )
     )

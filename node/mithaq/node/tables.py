@@ -236,12 +236,19 @@ class WithdrawalRow(SQLModel, table=True):
 
 
 class TombstoneRow(SQLModel, table=True):
-    """A keyed hash of a withdrawn alert's id: versions up to this one are refused (3.6)."""
+    """A keyed hash of a withdrawn alert's id: versions up to this one are refused (3.6).
+
+    One for each stream that took it back: `sequence` is that of the first WITHDRAW there
+    that reached this version. What follows it in that stream was sent after it; of other
+    streams nobody can tell.
+    """
 
     __tablename__ = "node_tombstone"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (_CLUSTERED,)
 
     key: bytes = Field(sa_column=_bytes(key=True))
+    log_no: int = Field(sa_column=_number(key=True))
+    sequence: int = Field(sa_column=_number())
     version: int = Field(sa_column=_number())
     until: int = Field(sa_column=_number())
 

@@ -30,6 +30,7 @@ from mithaq.ledger.lists import (
 from mithaq.ledger.names import HUB, stream_origin
 from mithaq.ledger.note import parse_note
 from mithaq.ledger.run import Run
+from mithaq.ledger.terms import parse_terms
 from mithaq.ledger.tlog_proof import parse_tlog_proof, verify_tlog_proof
 from mithaq.ledger.tree import Frontier
 from mithaq.store.audit import party_of
@@ -232,7 +233,7 @@ class _Desk:
             ed25519_public=key.ed25519,
             mldsa_public=key.mldsa44,
         )
-        return f"{owner} signed entry {proof.index} of {origin}"
+        return f"{owner} signed entry {proof.index} of {origin}: {_entry_text(runs[0])}"
 
     # --- what they need -------------------------------------------------------------
 
@@ -310,6 +311,16 @@ def _hash(value: str) -> bytes:
         return bytes.fromhex(value)
     except ValueError as fault:
         raise EvidenceFormatError("a root is in hexadecimal digits") from fault
+
+
+def _entry_text(run: Run) -> str:
+    """Return what kind of entry it is, and what a WITHDRAW takes back."""
+    try:
+        terms, targets = parse_terms(run.terms_bytes), run.numbers().targets
+    except LedgerError:
+        return "of no kind that there is"
+    target = f" of {targets[0]}" if targets else ""
+    return f"{terms.kind.name}{target}" + (f", scope {terms.scope.name}" if terms.scope else "")
 
 
 def _beside(name: str, suffix: str, other: str) -> str:

@@ -47,6 +47,9 @@ MALFORMED: Final = "`entries` are none that may stand there, though the hub hand
 where they give another root than `checkpoint`, it has altered what their sender signed."
 TWO_TEXTS: Final = "`entry` and `other_entry` were signed by one sender, and commit to two \
 texts of one version of a record; `refusals` is what their reader signed about it."
+AFTER_WITHDRAWAL: Final = "`entry` and `withdrawal_entry` were signed by one sender in one \
+stream: it took a record back for good and sent a version of it again afterwards, as the \
+reader of `entry` signed in `refusals`."
 REFUSED_ENTRY: Final = "`entry` was signed by its sender; what was sealed to it does not hold, \
 as its reader signed in `refusals`."
 _EXPLANATIONS: Final[dict[type[Exception], str]] = {
@@ -193,6 +196,9 @@ def accuse_sender(
                 parts["refusals"] = listed.SerializeToString(deterministic=True)
         if each.other is not None:
             parts |= _proof_of(connection, *each.other, name="other_entry")
+        if each.withdrawn_at is not None:
+            at = each.withdrawn_at
+            parts |= _proof_of(connection, stream.log_no, at, name="withdrawal_entry")
         raise_alarm(
             connection,
             home,
@@ -201,8 +207,14 @@ def accuse_sender(
             evidence=parts,
             stream_id=stream.stream_id,
             accused=stream.sender,
-            explanation=REFUSED_ENTRY if each.other is None else TWO_TEXTS,
+            explanation=_explanation(each),
         )
+
+
+def _explanation(refused: Refused) -> str:
+    if refused.other is not None:
+        return TWO_TEXTS
+    return REFUSED_ENTRY if refused.withdrawn_at is None else AFTER_WITHDRAWAL
 
 
 def sender_of(piece: HeaderPiece, stream: InStream | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -20,8 +20,8 @@ from mithaq.node.exchange.alarms import COMMITMENT_MISMATCH
 from mithaq.node.exchange.answering import HIT, hit_row
 from mithaq.node.exchange.erasing import forget
 from mithaq.node.exchange.home import Home, seconds
-from mithaq.node.exchange.in_stream import InStream
-from mithaq.node.exchange.opening import Opened, Refused
+from mithaq.node.exchange.in_stream import Awaited, InStream
+from mithaq.node.exchange.opening import OUTSIDE_AGREEMENT, Opened, Refused
 from mithaq.node.exchange.out_stream import DISCLOSURE, STREAM, WITHDRAWAL
 from mithaq.node.exchange.stored import (
     RECORD,
@@ -72,13 +72,35 @@ _STANDING: Final = Statement(
     )
 )
 _TAKEN_BACK: Final = (
-    sa.select(WITHDRAWAL.c.target, sa.func.max(WITHDRAWAL.c.scope))
+    sa.select(WITHDRAWAL.c.target, WITHDRAWAL.c.scope, WITHDRAWAL.c.sequence)
     .where(WITHDRAWAL.c.log_no == sa.bindparam("log"))
     .where(WITHDRAWAL.c.target.between(sa.bindparam("low"), sa.bindparam("high")))
-    .group_by(WITHDRAWAL.c.target)
+    # The widest last, and of these the first one that was signed.
+    .order_by(WITHDRAWAL.c.scope, WITHDRAWAL.c.sequence.desc())
 )
 _PLACE_COLUMNS: Final = ("log_no", "first_sequence", "sequence", "record_no", "epoch")
 _DECISIONS_CACHED_MAX: Final = 4096
+
+
+class _Taken(NamedTuple):
+    """The WITHDRAW that takes a first PUT back: its scope, and where it stands."""
+
+    scope: WithdrawScope
+    sequence: int
+
+
+class _Burial(NamedTuple):
+    """Up to which version an alert was withdrawn for good.
+
+    `here` is what a WITHDRAW of this very stream reached, which stands at `sequence`.
+    """
+
+    version: int
+    here: int = 0
+    sequence: int = 0
+
+
+_UNBURIED: Final = _Burial(0)
 
 
 @dataclass(slots=True)
@@ -99,6 +121,8 @@ class Keeper:
     _superseded: list[int] = field(default_factory=list[int])
     # Where a version stands whose text an entry here contradicts, by that entry's sequence.
     _others: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+    # Where the WITHDRAW stands after which an entry here was sent, by that entry's sequence.
+    _withdrawn_at: dict[int, int] = field(default_factory=dict[int, int])
     _told: list[RecordRef] = field(default_factory=list[RecordRef])
     _next_record_no: int = 0
 
@@ -119,20 +143,26 @@ class Keeper:
         records = [each.record for each in opened]
         wanted = [item_id(each) for each in records if each.kind != RecordKind.ERASURE_RECEIPT]
         versions = RECEIVED.of(self.connection, wanted)
-        if WithdrawScope.RECORD in taken.values():
+        if any(each.scope is WithdrawScope.RECORD for each in taken.values()):
             # First of all: it reaches what stands beside it here, too (PROTOCOL 3.6).
             is_buried = self._bury_taken(opened, taken)
         buried = self._buried(each.record for each in opened) if is_buried else {}
         for each in opened:
             reason = self._keep(each, taken, versions, buried)
-            if reason == CONTENT_DIFFERS:
-                # DESIGN 11: nobody shows two texts as one record.
-                other = self._others.get(each.entry.sequence)
-                refused = Refused(each.entry, reason, COMMITMENT_MISMATCH, other)
-                self.refused.append(refused)
-            elif reason is not None:
-                self.refused.append(Refused(each.entry, reason))
+            if reason is not None:
+                self.refused.append(self._refusal(each.entry, reason))
         self._write()
+
+    def _refusal(self, entry: Awaited, reason: str) -> Refused:
+        """Return the refusal of an entry, with the alarm that it stands for, if for one."""
+        if reason == CONTENT_DIFFERS:
+            # DESIGN 11: nobody shows two texts as one record.
+            return Refused(entry, reason, COMMITMENT_MISMATCH, self._others.get(entry.sequence))
+        withdrawn_at = self._withdrawn_at.get(entry.sequence)
+        if withdrawn_at is not None:
+            # ADR 0025: a stream has one order, and its sender signed both in it.
+            return Refused(entry, reason, OUTSIDE_AGREEMENT, withdrawn_at=withdrawn_at)
+        return Refused(entry, reason)
 
     def audit_entries(self) -> list[AuditEntry]:
         """Return the entries that say what was received (DESIGN 8): nearly always one."""
@@ -164,53 +194,72 @@ class Keeper:
 
     # --- what stands already --------------------------------------------------------
 
-    def _taken_back(self, span: Mapping[str, int]) -> dict[int, WithdrawScope]:
-        """Return the first PUTs within a span that a WITHDRAW has named, with its scope."""
+    def _taken_back(self, span: Mapping[str, int]) -> dict[int, _Taken]:
+        """Return the first PUTs within a span that a WITHDRAW has named, with the widest."""
         rows = self.connection.execute(_TAKEN_BACK, span)
-        return {target: WithdrawScope(scope) for target, scope in rows}
+        return {target: _Taken(WithdrawScope(scope), at) for target, scope, at in rows}
 
-    def _bury_taken(self, opened: Sequence[Opened], taken: Mapping[int, WithdrawScope]) -> bool:
+    def _bury_taken(self, opened: Sequence[Opened], taken: Mapping[int, _Taken]) -> bool:
         """Leave tombstones of records that were withdrawn before they could be read."""
         for each in opened:
-            record, scope = each.record, taken.get(each.entry.first_sequence)
+            record, by = each.record, taken.get(each.entry.first_sequence)
             # An answer names an alert that is another's to withdraw.
-            if scope is WithdrawScope.RECORD and record.kind is RecordKind.ALERT:
-                until = seconds(record.expires_at or self.at)
+            if by is None or by.scope is not WithdrawScope.RECORD:
+                continue
+            if record.kind is RecordKind.ALERT and each.entry.sequence < by.sequence:
                 bury(
-                    self.connection, self.home, record.alert_id, version=record.version, until=until
+                    self.connection,
+                    self.home,
+                    record.alert_id,
+                    place=(self.stream.log_no, by.sequence),
+                    version=record.version,
+                    until=seconds(record.expires_at or self.at),
                 )
         return True
 
-    def _buried(self, records: Iterable[ParsedRecord]) -> dict[str, int]:
+    def _buried(self, records: Iterable[ParsedRecord]) -> dict[str, _Burial]:
         """Return up to which version alerts among these were withdrawn for good."""
         keys = {
             self.home.storage.tombstone(each.alert_id): each.alert_id
             for each in records
             if each.kind is RecordKind.ALERT
         }
-        rows = self.connection.execute(
-            sa.select(TOMBSTONE.c.key, TOMBSTONE.c.version).where(TOMBSTONE.c.key.in_(list(keys)))
-        )
-        return {keys[key]: version for key, version in rows}
+        found: dict[str, _Burial] = {}
+        rows = self.connection.execute(sa.select(TOMBSTONE).where(TOMBSTONE.c.key.in_(list(keys))))
+        for row in rows:
+            known = found.get(keys[row.key], _UNBURIED)
+            version = max(known.version, row.version)
+            if row.log_no == self.stream.log_no:
+                found[keys[row.key]] = _Burial(version, row.version, row.sequence)
+            else:
+                found[keys[row.key]] = known._replace(version=version)
+        return found
 
     # --- one record -----------------------------------------------------------------
 
     def _keep(
         self,
         opened: Opened,
-        taken: Mapping[int, WithdrawScope],
+        taken: Mapping[int, _Taken],
         versions: Versions,
-        buried: Mapping[str, int],
+        buried: Mapping[str, _Burial],
     ) -> str | None:
         """Keep one record, or return why not."""
         record = opened.record
         if record.kind is RecordKind.ERASURE_RECEIPT:
             return self._note_erasure(opened)
-        if opened.entry.first_sequence in taken:
+        by = taken.get(opened.entry.first_sequence)
+        if by is not None and opened.entry.sequence < by.sequence:
             # Taken back while its body was on the way: it is nowhere to be kept.
             return None
-        if buried.get(record.alert_id, 0) >= record.version and record.kind is RecordKind.ALERT:
+        burial = buried.get(record.alert_id, _UNBURIED)
+        if burial.version >= record.version and record.kind is RecordKind.ALERT:
+            if burial.here >= record.version and burial.sequence < opened.entry.sequence:
+                self._withdrawn_at[opened.entry.sequence] = burial.sequence
             return WITHDRAWN_BEFORE
+        if by is not None:
+            # Another version under what was taken back: nowhere to be kept, either.
+            return None
         known = versions.setdefault(item_id(record), [])
         same = next((each for each in known if each.version == _version_of(record)), None)
         if same is not None:

@@ -65,6 +65,8 @@ class Refused(NamedTuple):
     alarm: str | None = None
     # Where the same version stands with another text: log number and sequence.
     other: tuple[int, int] | None = None
+    # Where the WITHDRAW stands after which it was sent, in its own stream.
+    withdrawn_at: int | None = None
 
 
 class _JudgedTerms(NamedTuple):

@@ -81,7 +81,7 @@ def _take_back(
     carried = _carried(connection, log_no, withdrawn.target)
     if scope is WithdrawScope.RECORD:
         reached = _all_streams(connection, carried)
-        _bury(connection, home, reached)
+        _bury(connection, home, reached, place=(log_no, withdrawn.sequence))
     else:
         reached = [each for each in carried if not _stands_elsewhere(connection, each, log_no)]
     live = [each for each in reached if each.body is not None]
@@ -133,30 +133,47 @@ def _may_be_kept(row: Any, *, at: datetime) -> bool:  # noqa: ANN401 - a row of 
     return row.retain_until is not None and row.retain_until > seconds(at)
 
 
-def _bury(connection: sa.Connection, home: Home, rows: Sequence[Any]) -> None:
+def _bury(
+    connection: sa.Connection, home: Home, rows: Sequence[Any], *, place: tuple[int, int]
+) -> None:
     """Remember by a keyed hash which versions are refused from now on."""
     if rows:
         bury(
             connection,
             home,
             rows[0].item_id,
+            place=place,
             version=max(each.version for each in rows),
             until=max(each.expires_at for each in rows),
         )
 
 
-def bury(connection: sa.Connection, home: Home, alert_id: str, *, version: int, until: int) -> None:
-    """Leave a tombstone, or raise the one that stands (PROTOCOL 3.6)."""
-    key = home.storage.tombstone(alert_id)
-    stands = connection.execute(sa.select(TOMBSTONE).where(TOMBSTONE.c.key == key)).one_or_none()
+def bury(
+    connection: sa.Connection,
+    home: Home,
+    alert_id: str,
+    *,
+    place: tuple[int, int],
+    version: int,
+    until: int,
+) -> None:
+    """Leave a tombstone of a stream, or raise the one that stands (PROTOCOL 3.6).
+
+    `place` is the WITHDRAW's: log number and sequence.
+    """
+    log_no, sequence = place
+    one = {"key": home.storage.tombstone(alert_id), "log_no": log_no}
+    ours = sa.and_(*(TOMBSTONE.c[name] == each for name, each in one.items()))
+    stands = connection.execute(sa.select(TOMBSTONE).where(ours)).one_or_none()
+    values = {"sequence": sequence, "version": version, "until": until}
     if stands is None:
-        connection.execute(sa.insert(TOMBSTONE), {"key": key, "version": version, "until": until})
-    else:
-        connection.execute(
-            sa.update(TOMBSTONE)
-            .where(TOMBSTONE.c.key == key)
-            .values(version=max(version, stands.version), until=max(until, stands.until))
-        )
+        connection.execute(sa.insert(TOMBSTONE), {**one, **values})
+        return
+    if version <= stands.version:
+        # This version was taken back by the earlier one already.
+        values |= {"sequence": stands.sequence, "version": stands.version}
+    values["until"] = max(until, stands.until)
+    connection.execute(sa.update(TOMBSTONE).where(ours).values(values))
 
 
 def _owe_answer(

@@ -171,6 +171,8 @@ def _create_records() -> None:
     op.create_table(
         "node_tombstone",
         octets("key", key=True),
+        number("log_no", key=True),
+        number("sequence"),
         number("version"),
         number("until"),
         sqlite_with_rowid=False,
