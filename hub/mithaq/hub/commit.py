@@ -40,6 +40,7 @@ from mithaq.hub.recent import RecentBatch
 from mithaq.hub.refusals import signed_refusals
 from mithaq.hub.staging import Staging, write_stream
 from mithaq.hub.tables import BATCH
+from mithaq.hub.unsigned import evidence_of_unsigned
 from mithaq.ledger.cosignature import Role, cosign_ed25519, cosigner_name
 from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.names import HUB
@@ -121,6 +122,8 @@ class Transaction:
         self._bench = RegistryBench(self._registry, self._quotas, at=self._at)
         self._staging = Staging()
         self._staged = _Staged()
+        # Members of whom something unsigned has come: once a transaction is enough.
+        self._unsigned: set[str] = set()
         self._desk = ReceiptDesk(
             connection,
             registry=self._registry,
@@ -302,6 +305,14 @@ class Transaction:
                 error, work, connection=self._connection, stream=stream, bench=self._bench
             )
             self._desk.evidence.extend([evidence] if evidence else [])
+        if isinstance(work, PublishedBatch | SignedReceipt):
+            self._note_unsigned(work, error)
+
+    def _note_unsigned(self, work: PublishedBatch | SignedReceipt, error: Exception) -> None:
+        found = evidence_of_unsigned(error, work, registry=self._registry, at=self._at)
+        if found is not None and found.accused not in self._unsigned:
+            self._unsigned.add(found.accused)
+            self._desk.evidence.append(found)
 
     def _write(self) -> bool:
         erased = self._staging.write(self._connection)

@@ -2,8 +2,9 @@
 
 Not every fault accuses: bytes that nobody signed prove nothing, and are only refused. What
 a member did sign is kept together with what it contradicts, so that anybody can check it
-with public formats alone: notes, entries, and the tree hashes before them. The rule: no
-evidence without a signature that verifies.
+with public formats alone: notes, entries, and the tree hashes before them. The rule: nobody
+is said to have signed, or done, what no signature of theirs that verifies is under. Where
+one is missing altogether, though its form is whole, ``unsigned`` says that and no more.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from mithaq.hub.bench import RegistryBench
 from mithaq.hub.directory import HeldStream
 from mithaq.hub.errors import RootMismatchError, StreamForkError, StreamTakenError
 from mithaq.hub.tables import BATCH
+from mithaq.hub.unsigned import KEY_USED_ELSEWHERE
 from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.tiles import frontier_at
 from mithaq.store.evidence import Evidence
@@ -26,7 +28,7 @@ FORK = "Two histories of one stream: `checkpoint` is signed over `frontier` and 
 `known_checkpoint` over `frontier` and `known_entries`, both by the owner's log keys."
 ROOT_MISMATCH = "`checkpoint` is signed by the owner, but `frontier` and `entries`, which came \
 with it, give another root."
-KEY_USED_ELSEWHERE = "`checkpoint` is signed by the stream's owner, but another member sent it."
+SENT_BY_ANOTHER = "`checkpoint` is signed by the stream's owner, but another member sent it."
 
 
 def evidence_of(
@@ -88,7 +90,7 @@ class _Accusation:
 
 _FORK = _Accusation("fork", FORK)
 _ROOT_MISMATCH = _Accusation("root mismatch", ROOT_MISMATCH)
-_KEY_USED_ELSEWHERE = _Accusation("key used elsewhere", KEY_USED_ELSEWHERE)
+_KEY_USED_ELSEWHERE = _Accusation(KEY_USED_ELSEWHERE, SENT_BY_ANOTHER)
 
 
 def _is_delivered(

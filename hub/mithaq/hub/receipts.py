@@ -114,26 +114,33 @@ def verify_receipt(receipt: SignedReceipt, *, federation: str, origin: str, memb
         LedgerError: a line is not of its form, not by that key, or does not verify.
 
     """
-    role = _ROLES[receipt.role]
-    name = cosigner_name(federation, role, receipt.reader)
-    checkpoint = Checkpoint(origin, receipt.size, receipt.root)
-    verify_cosignature(
-        Cosignature.parse(receipt.cosignature),
-        checkpoint,
-        name=name,
-        # PROTOCOL 1.4: type 0x04 doesn't sign its name, so each role has its own key.
-        public_key=member.receipt_key(role),
-        algorithm=KeyType.ED25519_COSIGNATURE,
-        extension=refusals_extension(receipt.refusals_head),
-    )
+    verify_line(receipt, federation=federation, origin=origin, member=member)
     if receipt.cosignature_mldsa:
         verify_cosignature(
             Cosignature.parse(receipt.cosignature_mldsa),
-            checkpoint,
-            name=name,
+            Checkpoint(origin, receipt.size, receipt.root),
+            name=key_name(receipt, federation=federation),
             public_key=member.receipt_mldsa,
             algorithm=KeyType.MLDSA44_COSIGNATURE,
         )
+
+
+def verify_line(receipt: SignedReceipt, *, federation: str, origin: str, member: Member) -> None:
+    """Check the line of type 0x04 alone, which every receipt has; raises as the whole does."""
+    verify_cosignature(
+        Cosignature.parse(receipt.cosignature),
+        Checkpoint(origin, receipt.size, receipt.root),
+        name=key_name(receipt, federation=federation),
+        # PROTOCOL 1.4: type 0x04 doesn't sign its name, so each role has its own key.
+        public_key=member.receipt_key(_ROLES[receipt.role]),
+        algorithm=KeyType.ED25519_COSIGNATURE,
+        extension=refusals_extension(receipt.refusals_head),
+    )
+
+
+def key_name(receipt: SignedReceipt, *, federation: str) -> str:
+    """Return the name of the key that has to have signed a receipt."""
+    return cosigner_name(federation, _ROLES[receipt.role], receipt.reader)
 
 
 def parse_freeze_list(
