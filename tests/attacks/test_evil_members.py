@@ -2,8 +2,11 @@
 
 import os
 
+import pytest
+
 from mithaq.ledger.kinds import WithdrawReason, WithdrawScope
-from mithaq.node.records.model import seal_in
+from mithaq.node.records.model import ParsedRecord, serialise
+from mithaq.node.sealing.body import SealedBody
 from mithaq.node.sealing.epoch import EpochSecret
 from mithaq.store.evidence import Evidence
 from mithaq.store.evidence_check import verify_evidence
@@ -137,27 +140,68 @@ async def test_a_reader_signs_for_what_it_does_not_hold(league: World) -> None:
     assert await league.cairo.count("node_receipt", f"reader = '{GENEVA}'") == 0
 
 
-async def test_a_member_withdraws_the_record_of_another(league: World) -> None:
+def as_theirs(member: EvilMember, issuer: str, alert_id: str) -> tuple[ParsedRecord, SealedBody]:
+    """Return an alert of the member's, sealed as one of this issuer under an id of another."""
+    record = member.alert()
+    message = record.message
+    message.alert.issuer, message.alert.alert_id = issuer, alert_id
+    return record, member.seal(serialise(message))
+
+
+async def cairos_alert(world: World) -> str:
+    ((alert_id,),) = await world.tunis.query(
+        f"SELECT alert_id FROM node_record WHERE issuer = '{CAIRO}'"  # noqa: S608
+    )
+    return str(alert_id)
+
+
+async def opened(world: World, member: EvilMember) -> None:
+    """Return when Tunis has signed for all of a member's stream."""
+    stream = f"(SELECT log_no FROM node_stream WHERE stream_id = x'{member.stream_id.hex()}')"  # noqa: S608
+    signed = f"log_no = {stream} AND role = 'opened' AND size = {member.writer.size}"
+    await world.tunis.until_counted("node_receipt", signed)
+
+
+@pytest.mark.parametrize("issuer", [CAIRO, GENEVA])
+async def test_a_member_withdraws_the_record_of_another(league: World, issuer: str) -> None:
     result = await league.send()
     await league.arrived(result)
-    ((raw_alert,),) = await league.tunis.query("SELECT alert_id FROM node_record WHERE own = 0")
     member = evil(league, TUNIS)
     # It puts what it says to be that alert into a stream of its own, and takes it back.
-    copy = member.alert(CAIRO)
-    message = type(copy.message)()
-    message.CopyFrom(copy.message)
-    message.alert.alert_id = raw_alert
-    record = seal_in(message)
-    sequence = member.put(record)
+    record, sealed = as_theirs(member, issuer, await cairos_alert(league))
+    sequence = member.put(record, sealed=sealed)
+    await member.publish(league.evil)
+    await opened(league, member)
     member.writer.withdraw(sequence, scope=WithdrawScope.RECORD, reason=WithdrawReason.WITHDRAWN)
     await member.publish(league.evil)
-    opened = f"reader = '{TUNIS}' AND role = 'opened' AND size = {member.writer.size}"
-    await league.tunis.until_counted("node_receipt", opened)
+    await opened(league, member)
+    evidence = await league.caught("outside agreement")
+    assert (await league.evidence(TUNIS)).accused == GENEVA
+    assert evidence.holds("entry_proof")
+    assert evidence.holds("refusals")
+    assert await league.has(result)
+    assert await league.tunis.count("node_tombstone") == 0
+
+
+async def test_a_member_withdraws_the_record_of_another_before_anybody_reads_it(
+    league: World,
+) -> None:
+    result = await league.send()
+    await league.arrived(result)
+    member = evil(league, TUNIS)
+    record, sealed = as_theirs(member, CAIRO, await cairos_alert(league))
+    sequence = member.put(record, sealed=sealed)
+    member.writer.withdraw(sequence, scope=WithdrawScope.RECORD, reason=WithdrawReason.WITHDRAWN)
+    await member.publish(league.evil)
+    await opened(league, member)
+    # The hub has erased the body for the WITHDRAW: nobody can know what it was, or is harmed.
     await league.unharmed()
     assert await league.has(result)
+    assert await league.tunis.count("node_tombstone") == 0
 
 
-async def test_a_member_sends_an_old_version_after_its_withdrawal(league: World) -> None:
+async def withdrawn(league: World) -> tuple[EvilMember, ParsedRecord]:
+    """Let Geneva send a record in two versions, and take it back."""
     member = evil(league, TUNIS)
     record = member.alert()
     sequence = member.put(record)
@@ -165,18 +209,42 @@ async def test_a_member_sends_an_old_version_after_its_withdrawal(league: World)
     await league.tunis.until_counted("node_record", "status = 'live'")
     member.put(next_version(record), target=sequence)
     member.writer.withdraw(sequence, scope=WithdrawScope.RECORD, reason=WithdrawReason.EXECUTED)
-    member.put(record)
-    await member.publish(league.evil)
-    opened = f"reader = '{TUNIS}' AND role = 'opened' AND size = {member.writer.size}"
-    await league.tunis.until_counted("node_receipt", opened)
-    await league.unharmed()
+    return member, record
+
+
+async def lives(league: World, record: ParsedRecord) -> bool:
     live = f"alert_id = '{record.alert_id}' AND status = 'live'"
-    assert await league.tunis.count("node_record", live) == 0
-    assert await league.tunis.count("node_refusal", f"sequence = {member.writer.size - 1}") == 1
-    # Nor by another stream (PROTOCOL 3.6).
+    return bool(await league.tunis.count("node_record", live))
+
+
+async def test_a_member_sends_an_old_version_after_its_withdrawal(league: World) -> None:
+    member, record = await withdrawn(league)
+    again = member.put(record)
+    await member.publish(league.evil)
+    await opened(league, member)
+    evidence = await league.caught("outside agreement")
+    assert (await league.evidence(TUNIS)).accused == GENEVA
+    # Both stand in one stream, whose order Geneva signed; and Tunis stands by its word.
+    assert all(each.holds for each in evidence.statements), evidence.statements
+    assert evidence.holds("entry_proof")
+    assert evidence.holds("withdrawal_entry_proof")
+    assert evidence.holds("refusals")
+    assert await league.tunis.count("node_refusal", f"sequence = {again}") == 1
+    assert not await lives(league, record)
+
+
+async def test_a_member_sends_an_old_version_by_another_stream_than_withdrew_it(
+    league: World,
+) -> None:
+    member, record = await withdrawn(league)
+    await member.publish(league.evil)
+    await opened(league, member)
     other = EvilMember(league.federation, GENEVA, (TUNIS,), ordinal=10)
     other.epoch()
-    other.put(record)
+    again = other.put(record)
     await other.publish(league.evil)
-    await league.tunis.until_counted("node_refusal", "sequence = 2")
-    assert await league.tunis.count("node_record", live) == 0
+    await opened(league, other)
+    # Refused all the same (PROTOCOL 3.6); but it may have been put there before (ADR 0025).
+    await league.unharmed()
+    assert await league.tunis.count("node_refusal", f"sequence = {again}") == 1
+    assert not await lives(league, record)

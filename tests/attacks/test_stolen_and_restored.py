@@ -5,18 +5,20 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from mithaq.certs.keys import SigningPair
-from mithaq.ledger.cosignature import Role
+from mithaq.certs.keys import Ed25519Key, SigningPair
+from mithaq.ledger.checkpoint import parse_checkpoint_text
+from mithaq.ledger.cosignature import Role, cosign_ed25519, cosigner_name
+from mithaq.ledger.note import parse_note
 from mithaq.node.exchange import outbox
 from mithaq.node.exchange.acts import IssueItem
 from mithaq.store.evidence import Evidence
 from mithaq.store.evidence_check import verify_evidence
 from mithaq.v1 import exchange_pb2
 from tests.attacks.evil_member import EvilMember
-from tests.attacks.test_evil_members import refused
+from tests.attacks.test_evil_members import hub_evidence, refused
 from tests.attacks.world import ATTACKED, CAIRO, GENEVA, OTHER, QUICK, TUNIS, World, third_party
 from tests.exchange.nodes import OFFICER, Node
-from tests.hub.core import receipt_of
+from tests.federation import now
 from tests.hub.running import Reader
 
 KEY_ELSEWHERE, CONFLICT = "key used elsewhere", "receipt conflict"
@@ -113,23 +115,63 @@ async def test_a_restored_backup_signs_and_the_hub_hides_its_heads(world: World)
     await world.arrived(sent, GENEVA)
 
 
+def forged(headers: exchange_pb2.Headers, world: World) -> exchange_pb2.Receipt:
+    """Return Geneva's `held` over the very head that came, by a key that is not Geneva's."""
+    head = parse_checkpoint_text(parse_note(headers.checkpoint).text)
+    line = cosign_ed25519(
+        head,
+        name=cosigner_name(world.federation.name, Role.HELD, GENEVA),
+        signer=Ed25519Key.generate(),
+        at=now(),
+    )
+    return exchange_pb2.Receipt(
+        stream_id=headers.stream_id,
+        reader=GENEVA,
+        role=exchange_pb2.RECEIPT_ROLE_HELD,
+        size=head.size,
+        root=head.root,
+        cosignature=line.line(),
+    )
+
+
+async def reads_nothing(world: World) -> None:
+    """Listen by Geneva's TLS identity: headers, which say little, and no body for a forgery."""
+    reader = Reader(world.federation, world.evil.node(GENEVA), GENEVA)
+    await reader.hello()
+    headers = await reader.answer("headers")
+    await reader.call.write(exchange_pb2.SubscribeRequest(receipt=forged(headers, world)))
+    assert (await reader.answer("reject")).code == "MQ-LEDGER-SIGNATURE-MISSING"
+    assert "bodies" not in await reader.silence()
+
+
+async def caught_at_the_hub(world: World, message: str) -> None:
+    """Check the hub's one alarm, which shows what Geneva did not sign, and that all go on."""
+    await world.unharmed()
+    (found,) = hub_evidence(world)
+    assert (found.alarm, found.accused) == (KEY_ELSEWHERE, GENEVA)
+    verified = verify_evidence(found, third_party(world.federation))
+    assert [(each.message, each.holds) for each in verified.statements] == [(message, False)]
+    assert verified.contradictions == ()
+
+
 async def test_a_thief_of_a_tls_key_signs_and_reads_nothing(league: World) -> None:
     result = await league.send(OTHER)
     await league.arrived(result)
-    thief = EvilMember(league.federation, GENEVA, (TUNIS,))
-    agency = league.federation.agencies[GENEVA]
-    thief.writer.agency = dataclasses.replace(agency, log=SigningPair.generate())
-    thief.epoch()
-    batch = thief.writer.batch()
-    assert await refused(league, GENEVA, batch)
-    # It hears headers, which say nothing, and no body without Geneva's signature.
-    reader = Reader(league.federation, league.evil.node(GENEVA), GENEVA)
-    await reader.hello()
-    headers = await reader.answer("headers")
-    forged = receipt_of(league.federation, GENEVA, thief.writer, Role.HELD)
-    forged.stream_id = headers.stream_id
-    await reader.call.write(exchange_pb2.SubscribeRequest(receipt=forged))
-    assert (await reader.answer("reject")).code == "MQ-HUB-RECEIPT"
-    assert "bodies" not in await reader.silence()
-    await league.unharmed()
+    for ordinal in (9, 10):
+        thief = EvilMember(league.federation, GENEVA, (TUNIS,), ordinal=ordinal)
+        agency = league.federation.agencies[GENEVA]
+        thief.writer.agency = dataclasses.replace(agency, log=SigningPair.generate())
+        thief.epoch()
+        assert await refused(league, GENEVA, thief.writer.batch()) == "MQ-LEDGER-SIGNATURE-MISSING"
+    await reads_nothing(league)
+    # However much it tries: once a day.
+    await caught_at_the_hub(league, "checkpoint")
     assert await league.tunis.count("node_record", f"issuer = '{GENEVA}'") == 0
+
+
+async def test_a_thief_of_a_tls_key_forges_receipts_alone(league: World) -> None:
+    result = await league.send(OTHER)
+    await league.arrived(result)
+    await reads_nothing(league)
+    await caught_at_the_hub(league, "receipt")
+    assert await league.cairo.count("node_receipt", f"reader = '{GENEVA}'") == 0
