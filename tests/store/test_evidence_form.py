@@ -7,10 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mithaq.hub.batch import run_message
+from mithaq.ledger.checkpoint import Checkpoint, sign_checkpoint
+from mithaq.ledger.run import Run
+from mithaq.ledger.tlog_proof import TlogProof
 from mithaq.ledger.tree import Frontier
 from mithaq.store.errors import EvidenceFormatError
 from mithaq.store.evidence import FILE_SIZE_BYTES_MAX, Evidence
 from mithaq.store.evidence_check import verify_evidence
+from mithaq.v1 import exchange_pb2
 from tests.federation import standard_federation
 from tests.streams import StreamWriter
 
@@ -146,3 +151,26 @@ def test_entries_contradict_no_note_that_nobody_signed() -> None:
     found = verify_evidence(evidence(messages=messages), FEDERATION.registry)
     assert not any(each.holds for each in found.statements)
     assert found.contradictions == ()
+
+
+@pytest.mark.parametrize(
+    ("terms", "text"), [(b"", "OPEN"), (b"\xffno terms", "of no kind that there is")]
+)
+def test_an_entry_is_told_by_its_kind_and_one_of_none_was_signed_all_the_same(
+    terms: bytes, text: str
+) -> None:
+    federation = standard_federation()
+    writer = StreamWriter.to(federation, "eg-moi", "tn-dgsn")
+    (run,) = writer.runs
+    run = Run(terms or run.terms_bytes, run.own_size, run.own_bytes)
+    head = Checkpoint(writer.state.origin, 1, run.leaf_hashes()[0])
+    log = federation.agencies["eg-moi"].log
+    note = sign_checkpoint(head, ed25519=log.ed25519, mldsa=log.mldsa, at=AT)
+    messages = {
+        "entry": exchange_pb2.Batch(runs=[run_message(run)]).SerializeToString(),
+        "entry_proof": TlogProof(0, (), note).to_bytes(),
+    }
+    verified = verify_evidence(evidence(messages=messages), federation.registry)
+    (statement,) = verified.statements
+    assert statement.holds
+    assert statement.text == f"eg-moi signed entry 0 of {writer.state.origin}: {text}"
