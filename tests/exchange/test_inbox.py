@@ -459,8 +459,7 @@ def test_a_withdrawn_version_comes_back_by_no_way(cairo: Desk, tunis: Desk) -> N
     cairo.done(IssueItem(record, None, ("tn-dgsn",), OFFICER))
     unsealed = tunis.receive(*cairo.take_batches())
     ((refusal,),) = [each.refusals for each in unsealed.receipts[-1].lists]
-    assert refusal.reason == "WITHDRAWN_BEFORE"
-    assert tunis.alarms() == []
+    assert (refusal.reason, tunis.alarms()) == ("WITHDRAWN_BEFORE", [])
     assert tunis.number("SELECT count(*) FROM node_record WHERE body IS NOT NULL") == 0
 
 
