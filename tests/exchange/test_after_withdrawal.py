@@ -175,3 +175,18 @@ def test_a_tombstone_holds_no_id_of_an_alert(federation: Federation, tunis: Desk
     assert isinstance(key, bytes)
     assert record.alert_id.encode() not in key
     assert all(isinstance(each, int) for each in numbers)
+
+
+def test_a_next_version_under_what_was_taken_back_is_nowhere_kept_and_not_buried(
+    federation: Federation, tunis: Desk
+) -> None:
+    """The WITHDRAW reached what stood before it, and says nothing of what comes after."""
+    sender, record = EvilSender(federation, tunis), alert()
+    at, second = withdrawn(sender, record), next_version(record)
+    put(sender, second, target=2)
+    assert reasons(sender.deliver()) == []
+    assert tombstones(tunis) == [(1, at)]
+    put(sender, second)
+    assert reasons(sender.deliver()) == []
+    assert tunis.rows("SELECT status FROM node_record ORDER BY version") == [("erased",), ("live",)]
+    assert tunis.alarms() == []
