@@ -24,6 +24,9 @@ from mithaq.v1 import exchange_pb2
 
 WINDOW_BATCHES: Final = 16
 WINDOW_BYTES: Final = 8 * 1024 * 1024
+# So long answers wait for others: a transaction for each would take the processor from
+# the readers of what they answer.
+KEEP_PATIENCE_S: Final = 0.1
 ANSWER_REFUSED: Final = declare("answer of the hub refused", "code")
 UNSENDABLE: Final = declare("stream cannot be sent again", "stream", "sequence")
 BATCH_REJECTED: Final = declare("batch rejected by the hub", "code", "stream", "sequence")
@@ -239,6 +242,8 @@ class Publisher:
     async def _keep(self) -> None:
         while True:
             await self._answered.wait()
+            # Nobody waits for it: what was on disk is in the hub's hands, and asked for anew.
+            await asyncio.sleep(KEEP_PATIENCE_S)
             self._answered.clear()
             answers, self._answers = self._answers, Answers()
             if answers:
