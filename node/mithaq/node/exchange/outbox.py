@@ -7,6 +7,7 @@ answered is on disk, and what failed left nothing there.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,10 @@ from mithaq.store.errors import StoreError
 
 GROUP_ACTS_MAX: Final = 256
 WAITING_ACTS_MAX: Final = 8192
+# So long a group waits at most for those who were answered together before, and so long
+# for the next of them.
+PATIENCE_S_MAX: Final = 0.02
+GAP_S_MAX: Final = 0.004
 # So long an act waits for the hub after a start, before it is refused.
 HEADS_WAIT_S: Final = 5.0
 COMMIT_FAILED: Final = declare("outbox commit failed", "acts")
@@ -117,6 +122,9 @@ class Outbox:
     may_sign: asyncio.Event = field(default_factory=_set_event)
     _waiting: deque[_Waiting] = field(default_factory=deque[_Waiting])
     _flushing: "asyncio.Task[None] | None" = None
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
+    # How many acts may be together next.
+    _expected: int = 0
 
     async def issue(self, items: Sequence[IssueItem]) -> list[ActResult | Refusal]:
         """Issue alerts; each is answered by a result or by the error that refused it."""
@@ -161,6 +169,7 @@ class Outbox:
             return full
         call = _Call(asyncio.get_running_loop().create_future(), [None] * let_in, let_in)
         self._waiting.extend(_Waiting(act, call, place) for place, act in enumerate(acts[:let_in]))
+        self._came.set()
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
         return await call.done + full
@@ -168,8 +177,7 @@ class Outbox:
     async def _flush(self) -> None:
         try:
             while self._waiting:
-                # Callers that were woken together are let in before the group is closed.
-                await asyncio.sleep(0)
+                await self._gather()
                 if await self._knows_heads():
                     await self._commit(self._next_group())
                 else:
@@ -177,6 +185,21 @@ class Outbox:
                     self._answer(group, [HeadsUnknownError("heads not compared")] * len(group))
         finally:
             self._flushing = None
+
+    async def _gather(self) -> None:
+        """Wait for callers who were answered together: they come again together, if at all.
+
+        As long as they keep coming, and for a bounded time; a lone caller does not wait.
+        """
+        # Callers that were woken together are let in before the group is closed.
+        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_S_MAX
+        with contextlib.suppress(TimeoutError):
+            while len(self._waiting) < self._expected:
+                self._came.clear()
+                async with asyncio.timeout_at(min(deadline, loop.time() + GAP_S_MAX)):
+                    await self._came.wait()
 
     async def _knows_heads(self) -> bool:
         if self.may_sign.is_set():
@@ -220,6 +243,8 @@ class Outbox:
             if written.erased:
                 await empty_log(self.home.database)
             self._answer(group, written.answers)
+            # Who waits already counts as well: else two halves would take turns for ever.
+            self._expected = min(len(group) + len(self._waiting), GROUP_ACTS_MAX)
 
     async def _commit_singly(self, group: list[_Waiting], error: Exception) -> None:
         if len(group) > 1:
