@@ -196,6 +196,9 @@ class Reconnect(_Value):
     bytes_down: float
     hub_cpu_us: float
     node_cpu_us: float
+    # What hub and one node use while nothing happens, in µs of CPU per second.
+    idle_hub_us_per_s: float
+    idle_node_us_per_s: float
 
 
 class ColdSync(_Value):

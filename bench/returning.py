@@ -1,7 +1,8 @@
 """What it costs to lose the hub and to come back when nothing is new.
 
 All nodes dial the hub through links of this process, which count bytes. The links are cut
-at once. The rule: what nodes and hub use while nothing happens is measured, and taken off.
+at once. The rule: what nodes and hub use while nothing happens is measured right before
+each cut, and taken off.
 """
 
 import asyncio
@@ -13,7 +14,6 @@ from typing import Final, NamedTuple
 from bench.errors import StoppedError
 from bench.federation import Place
 from bench.link import Link, running_link
-from bench.lone import IDLE_SECONDS
 from bench.product import POLL_S, Product
 from bench.records import REQUEST_RECORDS, bulk_requests
 from bench.resources import Usage, used_while, wait_quiet
@@ -23,19 +23,25 @@ from mithaq.cli.demo.processes import stop_together
 OTHERS_CATEGORY: Final = "MISSING_LOCATE"
 HUB_ADDRESS: Final = "MITHAQ_HUB_ADDRESS"
 BACK_SECONDS_MAX: Final = 300.0
-# A session that lasted so long starts from the shortest wait (service/reconnect.py).
-SETTLED_SECONDS: Final = 21.0
+# A session that lasted 20 s starts from the shortest wait (service/reconnect.py).
+SETTLING_SECONDS: Final = 11.0
+IDLE_SECONDS: Final = 10.0
 LOOK_S: Final = 0.02
 CONNECTED: Final = b'"connected to the hub"'
 
 
 class _Return(NamedTuple):
-    """One cut: seconds until the last was back, bytes both ways, and CPU until quiet."""
+    """One cut: seconds until the last was back, bytes both ways, CPU before it and until quiet."""
 
     seconds: float
     bytes_up: int
     bytes_down: int
+    idle: Usage
     used: Usage
+
+    def beyond_idle_s(self, role: str) -> float:
+        """Return the CPU seconds of a process for coming back."""
+        return self.used.beyond(self.idle, role)
 
 
 async def reconnect(product: Product, *, rounds: int) -> Reconnect:
@@ -53,14 +59,14 @@ async def reconnect(product: Product, *, rounds: int) -> Reconnect:
         await _tell_others(product)
         pids = {"hub": site.hub.pid} | {each.member: each.process.pid for each in nodes}
         await asyncio.to_thread(wait_quiet, pids)
-        idle = await used_while(pids, asyncio.sleep(IDLE_SECONDS))
         found: list[_Return] = []
         for _ in range(rounds):
-            await asyncio.sleep(SETTLED_SECONDS)
-            found.append(await _come_back(nodes, links, pids))
+            await asyncio.sleep(SETTLING_SECONDS)
+            idle = await used_while(pids, asyncio.sleep(IDLE_SECONDS))
+            found.append(await _come_back(nodes, links, pids, idle))
         with product.watch() as watch:
             stored = watch.count()
-    return _per_node(found, idle, nodes=len(nodes), stored=stored)
+    return _per_node(found, nodes=len(nodes), stored=stored)
 
 
 async def _dial(product: Product, nodes: Sequence[Place], ports: Sequence[int] | None) -> None:
@@ -86,7 +92,7 @@ async def _tell_others(product: Product) -> None:
 
 
 async def _come_back(
-    nodes: Sequence[Place], links: Sequence[Link], pids: Mapping[str, int]
+    nodes: Sequence[Place], links: Sequence[Link], pids: Mapping[str, int], idle: Usage
 ) -> _Return:
     up, down = (sum(each) for each in zip(*_counts(links), strict=True))
     seconds = 0.0
@@ -103,7 +109,7 @@ async def _come_back(
 
     used = await used_while(pids, all_back())
     now_up, now_down = (sum(each) for each in zip(*_counts(links), strict=True))
-    return _Return(seconds, now_up - up, now_down - down, used)
+    return _Return(seconds, now_up - up, now_down - down, idle, used)
 
 
 def _counts(links: Sequence[Link]) -> list[tuple[int, int]]:
@@ -123,10 +129,13 @@ async def _until_connected(nodes: Sequence[Place], *, more_than: Sequence[int]) 
         await asyncio.sleep(LOOK_S)
 
 
-def _per_node(found: Sequence[_Return], idle: Usage, *, nodes: int, stored: int) -> Reconnect:
+def _per_node(found: Sequence[_Return], *, nodes: int, stored: int) -> Reconnect:
     returns = nodes * len(found)
-    hub = sum(each.used.beyond(idle, "hub") for each in found)
-    everybody = sum(each.used.beyond(idle, role) for each in found for role in each.used.cpu_s)
+    hub_s = sum(each.beyond_idle_s("hub") for each in found)
+    all_s = sum(each.beyond_idle_s(role) for each in found for role in each.used.cpu_s)
+    idle_for_s = sum(each.idle.seconds for each in found)
+    idle_hub_s = sum(each.idle.cpu_s["hub"] for each in found)
+    idle_all_s = sum(sum(each.idle.cpu_s.values()) for each in found)
     return Reconnect(
         nodes=nodes,
         stored=stored,
@@ -134,6 +143,8 @@ def _per_node(found: Sequence[_Return], idle: Usage, *, nodes: int, stored: int)
         seconds=max(each.seconds for each in found),
         bytes_up=sum(each.bytes_up for each in found) / returns,
         bytes_down=sum(each.bytes_down for each in found) / returns,
-        hub_cpu_us=hub * 1e6 / returns,
-        node_cpu_us=(everybody - hub) * 1e6 / returns,
+        hub_cpu_us=hub_s * 1e6 / returns,
+        node_cpu_us=(all_s - hub_s) * 1e6 / returns,
+        idle_hub_us_per_s=idle_hub_s * 1e6 / idle_for_s,
+        idle_node_us_per_s=(idle_all_s - idle_hub_s) * 1e6 / idle_for_s / nodes,
     )

@@ -226,6 +226,7 @@ def _reconnect(figures: tuple[Reconnect, ...]) -> Table:
             f"{each.hub_cpu_us:,.0f}",
             f"{each.node_cpu_us:,.0f}",
             f"{each.seconds:.2f}",
+            f"{each.idle_hub_us_per_s:,.0f} / {each.idle_node_us_per_s:,.0f}",
         )
         for each in figures
     )
@@ -237,6 +238,7 @@ def _reconnect(figures: tuple[Reconnect, ...]) -> Table:
         "hub µs",
         "node µs",
         "s until the last",
+        "idle, µs a second: hub / node",
     )
     return Table("All come back at once and nothing is new (per node and return)", columns, rows)
 

@@ -82,6 +82,8 @@ def back(stored: int) -> Reconnect:
         bytes_down=8000,
         hub_cpu_us=7000,
         node_cpu_us=6000,
+        idle_hub_us_per_s=900,
+        idle_node_us_per_s=800,
     )
 
 

@@ -34,7 +34,8 @@ async def test_a_party_that_joins_is_told_all_that_is_live(tmp_path: Path) -> No
 async def test_a_federation_grows_and_its_nodes_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(returning, "SETTLED_SECONDS", 0.5)
+    monkeypatch.setattr(returning, "SETTLING_SECONDS", 0.5)
+    monkeypatch.setattr(returning, "IDLE_SECONDS", 0.5)
     growth, said = Growth(), Found(lambda _said: None)
     plan = Plan(levels=(256, 512), rounds=1, records=256, nodes=3)
     await grow(tmp_path / "stored", plan, growth, say=said.say, noting=said.noting)
