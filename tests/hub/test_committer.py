@@ -242,6 +242,35 @@ async def test_a_held_of_the_only_reader_that_is_connected_waits_for_nobody(
     await asyncio.gather(opened, held)
 
 
+async def test_a_held_that_is_behind_its_stream_waits_for_the_one_that_covers_it(
+    core: Core, watched: tuple[Watched, Committer], writer: StreamWriter
+) -> None:
+    watch, committer = watched
+    core.directory.listen_as_reader(Listener(READER))
+    behind = receipt(core, writer, READER, Role.HELD)
+    writer.put(1)
+    core.accept(writer)
+    waiting = await committer.enqueue(behind)
+    assert not committer.is_due
+    covering = await committer.enqueue(receipt(core, writer, READER, Role.HELD))
+    assert committer.is_due
+    await asyncio.gather(waiting, covering)
+    assert watch.groups == [2]
+
+
+async def test_a_held_that_is_behind_and_alone_does_not_wait_for_ever(
+    core: Core, watched: tuple[Watched, Committer], writer: StreamWriter
+) -> None:
+    watch, committer = watched
+    core.directory.listen_as_reader(Listener(READER))
+    behind = receipt(core, writer, READER, Role.HELD)
+    writer.put(1)
+    core.accept(writer)
+    async with asyncio.timeout(20 * HELD_PATIENCE_S_MAX):
+        await committer.submit(behind)
+    assert watch.groups == [1]
+
+
 async def test_an_errand_rides_with_others_and_its_refusal_harms_none(
     core: Core, watched: tuple[Watched, Committer]
 ) -> None:

@@ -34,7 +34,7 @@ RECEIPT_WEIGHT_BYTES = 512
 # take now, within these bounds. Then how long all else waits for whatever comes.
 HELD_PATIENCE_S = 0.004
 HELD_PATIENCE_S_MAX = 0.05
-PATIENCE_S = 0.05
+PATIENCE_S = 0.1
 COMMIT_FAILED = declare("transaction failed", "works")
 
 
@@ -202,6 +202,10 @@ class Committer:
         if not isinstance(work, SignedReceipt) or work.role != HELD:
             return PATIENCE_S
         self._held_waiting[work.stream_id] += 1
+        stream = self._directory.find(work.stream_id)
+        if stream is not None and work.size < stream.state.size:
+            # Its reader has more of the stream on its way, and the next one covers this one.
+            return HELD_PATIENCE_S_MAX
         # PROTOCOL 5.4: bodies wait for it, so it waits for nobody who isn't about to come.
         awaited = self._directory.readers_connected(work.stream_id)
         return self._held_patience_s if self._held_waiting[work.stream_id] < awaited else 0.0
