@@ -99,7 +99,10 @@ class Publisher:
         `heads` are the sizes that the hub has: a hub that lost some is sent them again.
         """
         rows = await self.home.database.read(_own_sizes)
-        for log_no, stream_id, size, accepted_size in rows:
+        for log_no, stream_id, size_read, accepted_size in rows:
+            known = self._progress.get(log_no)
+            # What was committed since the rows were read has been offered already.
+            size = size_read if known is None else max(size_read, known.size)
             at_hub = min(heads.get(stream_id, 0), size)
             self._progress[log_no] = _Progress(stream_id, size, at_hub, accepted_size)
             self._by_id[stream_id] = log_no
