@@ -18,6 +18,7 @@ import psycopg
 from bench import joining, lone, machine, measures, storing
 from bench.by_as4 import by_as4
 from bench.callers import one_by_one
+from bench.content import content_cost
 from bench.errors import MeasureError
 from bench.federation import SENDER
 from bench.nats import Nats, running_nats
@@ -31,7 +32,7 @@ from mithaq.cli.errors import CliError
 
 Say = Callable[[str], None]
 WITH_BOTH: Final = ("end_to_end", "single", "callers", "as4", "catch_up")
-ALONE: Final = ("fsync", "postgres", "fan_out", "stored", "cold_sync")
+ALONE: Final = ("fsync", "content", "postgres", "fan_out", "stored", "cold_sync")
 FIGURES: Final = (*WITH_BOTH, *ALONE)
 # Without these a run has measured nothing worth the name.
 NEEDED: Final = frozenset({"end_to_end", "single", "catch_up"})
@@ -89,6 +90,8 @@ async def run(sizes: Sizes, *, only: Collection[str], folder: Path, say: Say) ->
     try:
         if "fsync" in only:
             found.figures["fsync"] = machine.fsync_cost(place)
+        if "content" in only:
+            found.figures["content"] = await asyncio.to_thread(content_cost)
         asked = [name for name in WITH_BOTH if name in only]
         if asked:
             with found.noting(*asked):

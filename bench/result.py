@@ -38,6 +38,22 @@ class Spread(_Value):
     high: float
 
 
+class Content(_Value):
+    """What reading a record once, and making its index entries, costs; µs of CPU per record."""
+
+    reading_us: Spread
+    indexing_us: Spread
+
+    def share_at_most(self, probe_us: float) -> float:
+        """Return how near to a probe anything comes that reads and indexes at both ends.
+
+        As a share of the rate of a probe that takes so many µs per record, were all else as
+        cheap as it.
+        """
+        once = self.reading_us.median + self.indexing_us.median
+        return probe_us / (probe_us + 2 * once)
+
+
 class Latency(_Value):
     """Times of single records, in milliseconds; CPU in µs per record."""
 
@@ -265,6 +281,7 @@ class Result(_Value):
     command: str
     machine: Machine
     fsync: Fsync | None = None
+    content: Content | None = None
     end_to_end: EndToEnd | None = None
     single: Single | None = None
     callers: tuple[Callers, ...] = ()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Final
 
 from bench.result import (
@@ -9,6 +10,7 @@ from bench.result import (
     Callers,
     CatchUp,
     ColdSync,
+    Content,
     EndToEnd,
     FanOut,
     Fsync,
@@ -58,6 +60,8 @@ def _beside_the_probe(result: Result) -> Iterator[Table]:
         yield _single(result.single)
     if result.fsync is not None:
         yield _fsync(result.fsync)
+    if result.content is not None:
+        yield _content(result.content, result.end_to_end)
     if result.callers:
         yield _callers(result.callers)
 
@@ -146,6 +150,16 @@ def _single(each: Single) -> Table:
 def _fsync(each: Fsync) -> Table:
     row = f"{each.p50_us:,.0f}", f"{each.p99_us:,.0f}"
     return Table("A page of 16 KiB written and synced", ("p50 µs", "p99 µs"), (row,))
+
+
+def _content(each: Content, beside: EndToEnd | None) -> Table:
+    share = "–"
+    if beside is not None:
+        probe_us = median(sum(one.probe.cpu_us.values()) for one in beside.rounds)
+        share = f"{each.share_at_most(probe_us):.2f}"
+    row = f"{each.reading_us.median:.0f}", f"{each.indexing_us.median:.0f}", share
+    columns = "read once, µs", "index entries, µs", "at most, × the probe by CPU"
+    return Table("The content of a record alone, at both ends", columns, (row,))
 
 
 def _callers(figures: tuple[Callers, ...]) -> Table:

@@ -8,6 +8,7 @@ from bench.result import (
     CallersRound,
     CatchUp,
     ColdSync,
+    Content,
     CopyRound,
     EndToEnd,
     FanOut,
@@ -100,6 +101,7 @@ def whole() -> Result:
         command="make bench",
         machine=MACHINE,
         fsync=Fsync(count=1, p50_us=300, p99_us=900),
+        content=Content(reading_us=spread([30.0]), indexing_us=spread([10.0])),
         end_to_end=rounds(0.15, 0.2, 0.25),
         single=Single(
             product=latency([0.008] * 99 + [0.02], cpu_us=CPU_US),

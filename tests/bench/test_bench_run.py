@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench import watch
 from bench.__main__ import measured
+from bench.content import content_cost
 from bench.errors import StoppedError
 from bench.machine import fsync_cost
 from bench.plan import run
@@ -19,7 +20,9 @@ from bench.probe.frame import Sealer, pack, unpack
 from bench.probe.side import running_probe
 from bench.records import Records, bulk_requests
 from bench.resources import Used, cpu_us_per_record, used_by
+from bench.result import Content
 from bench.sizes import Sizes
+from bench.statistics import spread
 from bench.watch import Watch
 from mithaq.v1 import local_pb2
 
@@ -124,6 +127,13 @@ def test_syncing_costs_something(tmp_path: Path) -> None:
     cost = fsync_cost(tmp_path)
     assert 0 < cost.p50_us <= cost.p99_us
     assert list(tmp_path.iterdir()) == []
+
+
+def test_content_costs_something_and_bounds_what_can_be_reached() -> None:
+    cost = content_cost()
+    assert cost.reading_us.median > 0 < cost.indexing_us.median
+    free = Content(reading_us=spread([15.0]), indexing_us=spread([5.0]))
+    assert free.share_at_most(40.0) == 0.5
 
 
 # --- whole ----------------------------------------------------------------------------
