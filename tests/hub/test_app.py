@@ -187,6 +187,7 @@ async def test_probes_and_counters_tell_how_the_hub_is(tmp_path: Path) -> None:
         _, metrics = await page(hub, "/metrics")
         assert "mithaq_hub_entries_total 3.0" in metrics
         assert 'mithaq_hub_refused_total{reason="NO_CLAUSE"} 1.0' in metrics
+        assert "mithaq_hub_commit_seconds_count 1.0" in metrics
         assert SENDER not in metrics
 
 

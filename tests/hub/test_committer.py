@@ -40,6 +40,7 @@ class Watched:
     groups: list[int] = field(default_factory=list[int])
     poisoned: bytes = b""
     full: bool = False
+    times_s: list[float] = field(default_factory=list[float])
 
     def act(self, connection: sa.Connection, works: Sequence[Work]) -> Committed:
         self.groups.append(len(works))
@@ -56,7 +57,13 @@ class Watched:
 async def watched(core: Core) -> AsyncIterator[tuple[Watched, Committer]]:
     """Run a committer on a core."""
     watch = Watched(core)
-    committer = Committer(core.database, core.directory, transact=watch.act, after=lambda _: None)
+    committer = Committer(
+        core.database,
+        core.directory,
+        transact=watch.act,
+        after=lambda _: None,
+        timed=watch.times_s.append,
+    )
     running = asyncio.ensure_future(committer.run())
     yield watch, committer
     running.cancel()
@@ -80,6 +87,21 @@ async def test_what_waits_is_committed_together_and_answered_in_order(
     outcomes = await asyncio.gather(*waiting)
     assert [each.size for each in outcomes if isinstance(each, Accepted)] == list(range(2, 22))
     assert watch.groups == [20]
+
+
+async def test_each_transaction_that_stands_is_timed_once(
+    core: Core, watched: tuple[Watched, Committer]
+) -> None:
+    watch, committer = watched
+    first, second = batches(core, 2)
+    await committer.submit(first)
+    watch.full = True
+    with pytest.raises(DiskFullError):
+        await committer.submit(second)
+    watch.full = False
+    await committer.submit(second)
+    assert len(watch.times_s) == 2
+    assert min(watch.times_s) > 0
 
 
 async def test_an_answer_finds_the_directory_up_to_date(
@@ -140,6 +162,7 @@ async def test_who_comes_when_the_queue_is_full_waits_until_there_is_room(core: 
         core.directory,
         transact=partial(transact, core.rules()),
         after=lambda _: None,
+        timed=lambda _: None,
     )
     writer = StreamWriter.to(core.federation, SENDER, READER)
     writer.epoch()

@@ -173,7 +173,13 @@ async def _context(
         view=locked_view if config.replicas else None,
     )
     after = _After(config.evidence, metrics)
-    committer = Committer(database, directory, transact=partial(transact, rules), after=after)
+    committer = Committer(
+        database,
+        directory,
+        transact=partial(transact, rules),
+        after=after,
+        timed=metrics.commit_seconds.observe,
+    )
     metrics.watch_queue(lambda: committer.queue_length)
     hub = HubContext(
         config=config,

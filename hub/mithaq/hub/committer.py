@@ -121,12 +121,17 @@ class Committer:
         *,
         transact: Transact,
         after: Callable[[Committed], None],
+        timed: Callable[[float], None],
     ) -> None:
-        """Commit with `transact`; `after` sees each result once the directory has it."""
+        """Commit with `transact`; `after` sees each result once the directory has it.
+
+        `timed` is told what each transaction that stands took, in seconds.
+        """
         self._database = database
         self._directory = directory
         self._transact = transact
         self._after = after
+        self._timed = timed
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         # Set when what waits is to be committed.
@@ -241,8 +246,9 @@ class Committer:
             logger().error(COMMIT_FAILED, works=len(group), exc_info=error)
             await self._commit_singly(group, error)
         else:
-            lately_s = 2 * (clock() - began)
-            self._held_patience_s = min(max(HELD_PATIENCE_S, lately_s), HELD_PATIENCE_S_MAX)
+            took_s = clock() - began
+            self._timed(took_s)
+            self._held_patience_s = min(max(HELD_PATIENCE_S, 2 * took_s), HELD_PATIENCE_S_MAX)
             # The order matters: whoever is woken or answered finds the directory up to date.
             self._directory.apply(committed.changes)
             for waiting, outcome in zip(group, committed.outcomes, strict=True):

@@ -18,7 +18,7 @@ class HubMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.commit_seconds = Histogram(
             "mithaq_hub_commit_seconds",
-            "Time of a transaction.",
+            "Time of a transaction of batches and receipts, with the wait for the writer.",
             buckets=COMMIT_BUCKETS_S,
             registry=registry,
         )
