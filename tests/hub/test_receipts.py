@@ -13,7 +13,6 @@ from mithaq.hub.answers import (
     reader_refusals,
 )
 from mithaq.hub.committer import Outcome, Taken
-from mithaq.hub.countersign import REFUSALS_BYTES, REFUSALS_BYTES_PER_ENTRY
 from mithaq.hub.errors import (
     FreezeListRefusedError,
     ReceiptConflictError,
@@ -35,6 +34,7 @@ from mithaq.ledger.lists import (
     REGISTRY_SIZE_MAX,
     freeze_list_bytes,
     refusal_list_bytes,
+    refusals_bytes_max,
 )
 from mithaq.ledger.stream import StreamState
 from mithaq.v1 import exchange_pb2
@@ -289,7 +289,7 @@ def test_a_reader_fills_the_hub_with_no_more_refusals_than_the_stream_has(
     core: Core, writer: StreamWriter
 ) -> None:
     core.sign(READER, writer, Role.HELD)
-    room = REFUSALS_BYTES + REFUSALS_BYTES_PER_ENTRY * writer.size
+    room = refusals_bytes_max(writer.size)
     messages = [refused_by(core.federation, writer, size) for size in range(800)]
     outcomes = [take(core, each) for each in messages]
     weight = sum(

@@ -32,6 +32,7 @@ from mithaq.hub.receipts import (
 from mithaq.hub.refusals import ReaderRefusals, check_reader_refusals
 from mithaq.hub.tables import BATCH, FREEZE, OMISSION, READER_REFUSAL, RECEIPT
 from mithaq.hub.upsert import insert_into, replacing
+from mithaq.ledger.lists import refusals_bytes_max
 from mithaq.ledger.tiles import subtree_hash
 from mithaq.store.evidence import Evidence
 from mithaq.store.log_store import StoredTiles
@@ -39,10 +40,6 @@ from mithaq.store.statement import Statement
 
 CONFLICT = "`receipt` is signed by its reader over another root than the one that \
 `known_checkpoint`, signed by the stream's owner, has at that size."
-# What the lists of one reader may weigh in one stream: so much, and so much an entry. Each
-# entry is refused once, and once more for each time that its reader is set back.
-REFUSALS_BYTES = 64 * 1024
-REFUSALS_BYTES_PER_ENTRY = 1024
 _Key = tuple[bytes, str, int]
 
 
@@ -249,7 +246,7 @@ class ReceiptDesk:
             each for log_no, by, each in self._refusals if (log_no, by) == (stream.log_no, reader)
         ]
         weight = int(kept or 0) + sum(len(each.list_bytes) for each in (*staged, *fresh))
-        if fresh and weight > REFUSALS_BYTES + REFUSALS_BYTES_PER_ENTRY * stream.state.size:
+        if fresh and weight > refusals_bytes_max(stream.state.size):
             raise ReceiptRefusedError("a reader refuses more than the stream has")
 
     def _stage(self, key: _Key, receipt: SignedReceipt, stream: HeldStream) -> None:

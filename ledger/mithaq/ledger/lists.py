@@ -19,6 +19,10 @@ REFUSALS_PER_LIST_MAX: Final = 256
 LISTS_PER_RECEIPT_MAX: Final = 16
 FREEZE_STREAMS_MAX: Final = 4096
 REASON_LENGTH_MAX: Final = 64
+# What the lists of one signer may weigh in one stream: so much, and so much an entry. Each
+# entry is refused once, and once more for each time that its signer is set back.
+REFUSALS_BYTES: Final = 64 * 1024
+REFUSALS_BYTES_PER_ENTRY: Final = 1024
 # A reader's: the hub has refused the entry, so it was given no body to open (5.5).
 REFUSED_BY_HUB: Final = "REFUSED_BY_HUB"
 # What a database's integer holds: a size beyond it would stop whoever stores the list.
@@ -42,6 +46,11 @@ def fault_of_refusals(message: exchange_pb2.RefusalList, *, size: int) -> str | 
     if len(message.previous) not in (0, HASH_SIZE_BYTES):
         return "a list names the one before it by its SHA-256, or none"
     return None
+
+
+def refusals_bytes_max(size: int) -> int:
+    """Return what one signer's lists may weigh in a stream of this size, at hub and nodes alike."""
+    return REFUSALS_BYTES + REFUSALS_BYTES_PER_ENTRY * size
 
 
 def _is_code(reason: str) -> bool:

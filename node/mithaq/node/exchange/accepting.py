@@ -25,7 +25,7 @@ from mithaq.node.exchange.errors import (
     StreamUnknownError,
 )
 from mithaq.node.exchange.home import Home, milliseconds
-from mithaq.node.exchange.inbox import ACCEPTANCE, is_list_known, save_receipts, save_refusals
+from mithaq.node.exchange.inbox import ACCEPTANCE, save_receipts
 from mithaq.node.exchange.judge import check_accepted, member_of
 from mithaq.node.exchange.out_stream import (
     DISCLOSURE,
@@ -35,6 +35,7 @@ from mithaq.node.exchange.out_stream import (
     WITHDRAWAL,
 )
 from mithaq.node.exchange.receipts import Receipt, verify_receipt
+from mithaq.node.exchange.refusal_lists import check_weight, is_list_known, save_refusals
 from mithaq.node.exchange.refusals import check_refusals
 from mithaq.node.exchange.withheld import check_named, check_told, keep_list, unanswered
 from mithaq.store import log_store
@@ -218,6 +219,7 @@ class _Desk:
             size=min(message.size, own.size),
             public=self.home.registry.hub.cosign_ed25519,
         )
+        check_weight(self.connection, own.log_no, [signed], size=own.size)
         save_refusals(self.connection, own.log_no, [signed], at=self.at)
 
     def note_reader_refusals(self, message: exchange_pb2.RefusalList) -> None:
@@ -233,7 +235,7 @@ class _Desk:
                 size=own.size,
                 public=member.opened_ed25519,
             )
-            keep_list(self.connection, self.home, own.log_no, signed, at=self.at)
+            keep_list(self.connection, self.home, own.log_no, signed, size=own.size, at=self.at)
         if any(each.reason == REFUSED_BY_HUB for each in message.refusals):
             unanswered(self.connection, self.home).add(own.log_no)
 
@@ -254,7 +256,14 @@ class _Desk:
         if receipt.root != self._checkpoint(own, receipt.size).root:
             accuse_receipt(self.connection, self.home, receipt, message=message)
             raise ReceiptConflictError(f"{receipt.reader} signed another root")
-        check_named(self.connection, self.home, receipt, message=message, log_no=own.log_no)
+        check_named(
+            self.connection,
+            self.home,
+            receipt,
+            message=message,
+            log_no=own.log_no,
+            size=own.size,
+        )
         self._receipts.append((own.log_no, receipt))
         signed = _Signed(receipt.size, message.refusals_head)
         self._signed.setdefault((own.stream_id, member.id, message.role), signed)

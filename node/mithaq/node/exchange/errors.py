@@ -199,6 +199,12 @@ class RefusalWithheldError(ProofRefusedError):
     alarm = "refusal withheld"
 
 
+class RefusalsTooManyError(ProofRefusedError):
+    """Somebody signs more lists of refusals than a stream has entries to refuse."""
+
+    code = "MQ-EXCH-REFUSALS"
+
+
 class RegistryBehindError(ExchangeError):
     """Entries were judged by a registry that this node has not replayed yet (PROTOCOL 2.4)."""
 

@@ -17,7 +17,6 @@ from mithaq.ledger.cosignature import Cosignature, Role
 from mithaq.ledger.names import HUB
 from mithaq.node.exchange import in_stream
 from mithaq.node.exchange.accusing import accuse_headers
-from mithaq.node.exchange.epochs import REFUSAL
 from mithaq.node.exchange.errors import (
     HeadersBehindError,
     RegistryBehindError,
@@ -26,17 +25,17 @@ from mithaq.node.exchange.home import Home, instant, milliseconds
 from mithaq.node.exchange.judge import HeaderPiece, end_of, judge_headers
 from mithaq.node.exchange.pieces import FAULTS, by_stream, grouped, in_turn, writing
 from mithaq.node.exchange.receipts import HELD, Receipt, sign_receipt
+from mithaq.node.exchange.refusal_lists import check_weight, save_refusals
 from mithaq.node.exchange.refusals import RefusalList, check_refusals
 from mithaq.node.exchange.taking_back import take_back_all
-from mithaq.node.tables import AcceptanceRow, ReceiptRow, RefusalListRow
-from mithaq.store.engine import after_commit, bulk_insert
+from mithaq.node.tables import AcceptanceRow, ReceiptRow
+from mithaq.store.engine import after_commit
 from mithaq.store.rows import insert_tuples
 from mithaq.store.tables import table_of
 from mithaq.v1 import exchange_pb2
 
 RECEIPT: Final = table_of(ReceiptRow)
 ACCEPTANCE: Final = table_of(AcceptanceRow)
-REFUSAL_LIST: Final = table_of(RefusalListRow)
 MLDSA_INTERVAL: Final = timedelta(days=1)
 
 
@@ -140,6 +139,8 @@ def _hold(
     lists = _check_hub_refusals(home, group[-1], size=judged.state.size)
     if stream is not None and not judged.hashes:
         return stream.log_no, judged.state.checkpoint()
+    # A stream that is held for the first time has no list yet, and no number.
+    check_weight(connection, stream.log_no if stream else 0, lists, size=judged.state.size)
     withdrawn = list(in_stream.withdrawals(judged))
     fresh = [each for each in pieces if end_of(each) > judged.before.size]
     with writing():
@@ -252,58 +253,3 @@ def _save_acceptances(
         for each in pieces
     ]
     insert_tuples(connection, ACCEPTANCE, _ACCEPTANCE_COLUMNS, rows)
-
-
-def is_list_known(connection: sa.Connection, log_no: int, signer: str, list_hash: bytes) -> bool:
-    """Tell whether a signer's list of refusals of this hash is kept."""
-    found = sa.select(REFUSAL_LIST.c.list_no).where(
-        REFUSAL_LIST.c.list_hash == list_hash,
-        REFUSAL_LIST.c.log_no == log_no,
-        REFUSAL_LIST.c.signer == signer,
-    )
-    return connection.execute(found).first() is not None
-
-
-def save_refusals(
-    connection: sa.Connection, log_no: int, lists: Sequence[RefusalList], *, at: datetime
-) -> None:
-    """Keep signed lists of refusals; what was kept before stays as it was."""
-    for signed in lists:
-        if is_list_known(connection, log_no, signed.signer, signed.list_hash):
-            continue
-        known = set(
-            connection.scalars(
-                sa.select(REFUSAL.c.sequence).where(
-                    REFUSAL.c.log_no == log_no,
-                    REFUSAL.c.signer == signed.signer,
-                    REFUSAL.c.sequence.in_([each.sequence for each in signed.refusals]),
-                )
-            )
-        )
-        fresh = [each for each in signed.refusals if each.sequence not in known]
-        list_no = connection.execute(
-            sa.insert(REFUSAL_LIST).returning(REFUSAL_LIST.c.list_no),
-            {
-                "log_no": log_no,
-                "signer": signed.signer,
-                "list_hash": signed.list_hash,
-                "message": signed.list_bytes,
-            },
-        ).scalar_one()
-        bulk_insert(
-            connection,
-            REFUSAL,
-            [
-                {
-                    "log_no": log_no,
-                    "sequence": each.sequence,
-                    "signer": signed.signer,
-                    "reason": each.reason,
-                    "registry_size": each.registry_size,
-                    "at_ms": milliseconds(at),
-                    "list_no": list_no,
-                    "settled": False,
-                }
-                for each in fresh
-            ],
-        )

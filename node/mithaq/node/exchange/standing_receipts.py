@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from mithaq.ledger.cosignature import Role
 from mithaq.ledger.lists import LISTS_PER_RECEIPT_MAX
 from mithaq.node.exchange.home import Home, instant
-from mithaq.node.exchange.inbox import RECEIPT, REFUSAL_LIST
+from mithaq.node.exchange.inbox import RECEIPT
 from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.exchange.receipts import OPENED, Receipt, to_message
+from mithaq.node.exchange.refusal_lists import REFUSAL_LIST
 from mithaq.v1 import exchange_pb2
 
 RECEIPTS_MAX: Final = 8192

@@ -37,13 +37,14 @@ from mithaq.node.exchange.errors import (
 )
 from mithaq.node.exchange.home import Home, milliseconds
 from mithaq.node.exchange.in_stream import InStream
-from mithaq.node.exchange.inbox import is_mldsa_due, save_receipts, save_refusals
+from mithaq.node.exchange.inbox import is_mldsa_due, save_receipts
 from mithaq.node.exchange.keeping import Keeper
 from mithaq.node.exchange.omissions import REFUSED as OMITTED_AS_REFUSED
 from mithaq.node.exchange.opening import Opener, Refused
 from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.exchange.pieces import FAULTS, by_stream, in_turn, writing
 from mithaq.node.exchange.receipts import OPENED, Receipt, sign_receipt, to_message
+from mithaq.node.exchange.refusal_lists import save_refusals
 from mithaq.node.exchange.refusals import Refusal, check_refusals, sign_refusals
 from mithaq.service.logging import declare, logger
 from mithaq.store.audit import root_at

@@ -18,16 +18,18 @@ from mithaq.ledger.lists import REFUSED_BY_HUB
 from mithaq.ledger.names import HUB
 from mithaq.node.exchange.alarms import ALARM, REFUSAL_WITHHELD, Evidence, raise_alarm
 from mithaq.node.exchange.epochs import REFUSAL
-from mithaq.node.exchange.errors import RefusalWithheldError
+from mithaq.node.exchange.errors import RefusalsTooManyError, RefusalWithheldError
 from mithaq.node.exchange.home import Home, milliseconds
-from mithaq.node.exchange.inbox import (
-    ACCEPTANCE,
+from mithaq.node.exchange.inbox import ACCEPTANCE
+from mithaq.node.exchange.out_stream import STREAM
+from mithaq.node.exchange.receipts import Receipt
+from mithaq.node.exchange.refusal_lists import (
     REFUSAL_LIST,
+    check_weight,
+    has_room,
     is_list_known,
     save_refusals,
 )
-from mithaq.node.exchange.out_stream import STREAM
-from mithaq.node.exchange.receipts import Receipt
 from mithaq.node.exchange.refusals import RefusalList
 from mithaq.store import log_store
 from mithaq.store.audit import root_at
@@ -45,9 +47,20 @@ that it told the sender are here, and do not name all of them."
 
 
 def keep_list(
-    connection: sa.Connection, home: Home, log_no: int, signed: RefusalList, *, at: datetime
+    connection: sa.Connection,
+    home: Home,
+    log_no: int,
+    signed: RefusalList,
+    *,
+    size: int,
+    at: datetime,
 ) -> None:
-    """Keep a reader's list about an own stream; raise the alarm where the one before is missing."""
+    """Keep a reader's list about an own stream of this size.
+
+    Raise the alarm where the list before it is missing, and RefusalsTooManyError for one that
+    goes beyond what the reader's lists may weigh.
+    """
+    check_weight(connection, log_no, [signed], size=size)
     if signed.previous and not is_list_known(connection, log_no, signed.signer, signed.previous):
         _accuse(
             connection,
@@ -75,11 +88,18 @@ def check_named(
     *,
     message: exchange_pb2.Receipt,
     log_no: int,
+    size: int,
 ) -> None:
-    """Raise the alarm, and RefusalWithheldError, where a receipt names a list that never came."""
+    """Raise the alarm, and RefusalWithheldError, where a receipt names a list that never came.
+
+    Raise RefusalsTooManyError instead where the reader itself has filled what its lists may
+    weigh in a stream of this size: then the list may have come, and not have been taken.
+    """
     head = receipt.refusals_head
     if not head or is_list_known(connection, log_no, receipt.reader, head):
         return
+    if not has_room(connection, log_no, receipt.reader, size=size):
+        raise RefusalsTooManyError(f"{receipt.reader} names a list for which there is no room")
     _accuse(
         connection,
         home,
