@@ -7,12 +7,13 @@ import pytest
 
 from mithaq.certs import acts
 from mithaq.certs.entries import EntrySigner
+from mithaq.node.exchange import expiring
 from mithaq.node.exchange.acts import IssueItem
 from mithaq.node.exchange.expiring import expire
 from mithaq.node.records.model import ParsedRecord
 from tests.exchange.nodes import OFFICER
 from tests.exchange.relay import Desk, accept
-from tests.federation import Federation, now
+from tests.federation import Federation, agreement, now
 
 TICK = timedelta(seconds=1)
 
@@ -90,6 +91,23 @@ def test_what_came_under_an_ended_agreement_goes_when_winding_down_is_over(
     assert over < record.expiry
     assert expired(tunis, clock=over - TICK, registry=over - TICK) == 0
     assert expired(tunis, clock=over, registry=over) == 1
+
+
+def test_of_any_number_of_ended_agreements_each_is_looked_at(
+    tunis: Desk, record: ParsedRecord, federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of as many as SQLite takes conditions, 1,000, each costs 8 ms to make.
+    monkeypatch.setattr(expiring, "CONDITIONS_AT_ONCE_MAX", 1)
+    for other in ("a-before", "z-after"):
+        federation.agree(agreement("eg-moi", "tn-dgsn", agreement_id=other))
+    for each in ("a-before", "test-agreement", "z-after"):
+        federation.end_agreement(each)
+    tunis.learn()
+    over = tunis.home.registry.agreement("z-after").status.wind_down_until
+    assert over is not None
+    assert over < record.expiry
+    assert expired(tunis, clock=over, registry=over) == 1
+    assert expired(tunis, clock=over, registry=over) == 0
 
 
 def leave(federation: Federation, member: str) -> None:

@@ -29,6 +29,7 @@ from mithaq.ledger.stream import Run, StreamState
 from mithaq.ledger.tree import Frontier
 from mithaq.store.engine import bulk_insert
 from mithaq.store.log_store import append_runs
+from mithaq.store.parts import in_parts
 from mithaq.store.rows import insert_tuples
 from mithaq.store.statement import Statement
 
@@ -66,7 +67,9 @@ class _Growth:
 
 
 @dataclass(frozen=True, slots=True)
-class _Withdrawal:
+class Withdrawal:
+    """A WITHDRAW of a stream, and the first PUT that it names."""
+
     log_no: int
     sequence: int
     target: int
@@ -86,7 +89,7 @@ class Staging:
     epochs: list[Row] = field(default_factory=list[Row])
     versions: list[Row] = field(default_factory=list[Row])
     omissions: list[Row] = field(default_factory=list[Row])
-    withdrawals: list[_Withdrawal] = field(default_factory=list[_Withdrawal])
+    withdrawals: list[Withdrawal] = field(default_factory=list[Withdrawal])
     # The sequences that were erased, by log; known once everything is written.
     withdrawn: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
 
@@ -160,7 +163,7 @@ class Staging:
             {"log_no": log_no, "sequence": each.sequence, "reason": REFUSED, "withdrawn_by": 0}
             for each in gains.refusals
         ]
-        self.withdrawals += [_Withdrawal(log_no, *each) for each in gains.withdrawals]
+        self.withdrawals += [Withdrawal(log_no, *each) for each in gains.withdrawals]
 
     def write(self, connection: sa.Connection) -> Counter[int]:
         """Write everything; return the bytes of bodies that withdrawals erased, by log."""
@@ -194,18 +197,20 @@ def add_omissions(connection: sa.Connection, rows: Sequence[Row]) -> None:
         connection.execute(insert_into(connection, OMISSION).on_conflict_do_nothing(), rows)
 
 
-def _versions(connection: sa.Connection, withdrawal: _Withdrawal) -> list[int]:
+def _versions(connection: sa.Connection, withdrawal: Withdrawal) -> list[int]:
     """Return all versions of a record up to its withdrawal, the first one included."""
     values = {"log": withdrawal.log_no, "first": withdrawal.target}
     later = connection.scalars(_VERSIONS_OF, values)
     return [withdrawal.target, *(each for each in later if each < withdrawal.sequence)]
 
 
-def _withdraw(connection: sa.Connection, withdrawal: _Withdrawal, gone: Sequence[int]) -> int:
+def _withdraw(connection: sa.Connection, withdrawal: Withdrawal, gone: Sequence[int]) -> int:
     """Erase the bodies of these versions; return the bytes set free."""
-    values = {"log": withdrawal.log_no, "gone": list(gone)}
-    freed: int = connection.scalar(_WEIGHT_OF, values) or 0
-    connection.execute(_DELETE, values)
+    freed = 0
+    for part in in_parts(gone):
+        values = {"log": withdrawal.log_no, "gone": part}
+        freed += connection.scalar(_WEIGHT_OF, values) or 0
+        connection.execute(_DELETE, values)
     add_omissions(
         connection,
         [

@@ -19,6 +19,7 @@ from mithaq.node.tables import AlarmRow
 from mithaq.service.logging import declare, logger
 from mithaq.store.audit_entry import AuditEntry, Operation
 from mithaq.store.evidence import Evidence as EvidenceFile
+from mithaq.store.parts import in_parts
 from mithaq.store.tables import table_of
 
 ALARM: Final = table_of(AlarmRow)
@@ -107,11 +108,9 @@ def lift_settled(
         )
     ).all()
     settled = [row.alarm_no for row in raised if row.subject not in standing]
-    if settled:
+    for part in in_parts(settled):
         connection.execute(
-            sa.update(ALARM)
-            .where(ALARM.c.alarm_no.in_(settled))
-            .values(lifted_at_ms=milliseconds(at))
+            sa.update(ALARM).where(ALARM.c.alarm_no.in_(part)).values(lifted_at_ms=milliseconds(at))
         )
 
 

@@ -17,6 +17,7 @@ from mithaq.node.exchange.out_stream import (
     OwnStream,
     own_stream,
 )
+from mithaq.store.parts import in_parts
 
 
 class LiveDisclosure(NamedTuple):
@@ -32,14 +33,18 @@ def live_disclosures(connection: sa.Connection, record_nos: Sequence[int]) -> li
         WITHDRAWAL.c.log_no == DISCLOSURE.c.log_no,
         WITHDRAWAL.c.target == DISCLOSURE.c.first_sequence,
     )
-    rows = connection.execute(
-        sa.select(STREAM, DISCLOSURE.c.first_sequence)
-        .join(DISCLOSURE, DISCLOSURE.c.log_no == STREAM.c.log_no)
-        .where(DISCLOSURE.c.record_no.in_(record_nos), STREAM.c.own.is_(True), ~withdrawn)
-        .distinct()
-        .order_by(STREAM.c.log_no.desc(), DISCLOSURE.c.first_sequence)
-    )
-    return [LiveDisclosure(own_stream(row), row.first_sequence) for row in rows]
+    rows = {
+        (row.log_no, row.first_sequence): row
+        for part in in_parts(record_nos)
+        for row in connection.execute(
+            sa.select(STREAM, DISCLOSURE.c.first_sequence)
+            .join(DISCLOSURE, DISCLOSURE.c.log_no == STREAM.c.log_no)
+            .where(DISCLOSURE.c.record_no.in_(part), STREAM.c.own.is_(True), ~withdrawn)
+            .distinct()
+        )
+    }
+    newest_first = sorted(rows.items(), key=lambda each: (-each[0][0], each[0][1]))
+    return [LiveDisclosure(own_stream(row), first) for (_, first), row in newest_first]
 
 
 def readers_of(connection: sa.Connection, log_no: int, first_sequence: int) -> set[str]:

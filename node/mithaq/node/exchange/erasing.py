@@ -21,9 +21,12 @@ from mithaq.node.tables import RecordStatus
 from mithaq.service.logging import declare, logger
 from mithaq.store.engine import Database
 from mithaq.store.errors import StoreError
+from mithaq.store.parts import in_parts
 
 # Where erased rows may have stood.
 ERASED_FROM: Final = ("node_record", "node_out_body", "node_lookup_page")
+# Records whose content is in memory at once.
+OPENED_AT_ONCE_MAX: Final = 1024
 DELAYED: Final = declare("erased bytes not yet off the disk", "code")
 
 
@@ -50,8 +53,13 @@ def erase_content(
 
 def forget(connection: sa.Connection, home: Home, numbers: Sequence[int]) -> None:
     """Take records out of the index: their keys follow from their content."""
-    if not numbers:
-        return
+    for part in in_parts(numbers, at_once=OPENED_AT_ONCE_MAX):
+        entries = _entries(connection, home, part)
+        if entries:
+            index.remove(connection, entries)
+
+
+def _entries(connection: sa.Connection, home: Home, numbers: Sequence[int]) -> list[bytes]:
     rows = connection.execute(sa.select(RECORD).where(RECORD.c.record_no.in_(numbers))).all()
     entries: list[bytes] = []
     for row in rows:
@@ -60,5 +68,4 @@ def forget(connection: sa.Connection, home: Home, numbers: Sequence[int]) -> Non
         except ErasedError:
             continue
         entries += entries_of([(row.record_no, record)], home.index_key)
-    if entries:
-        index.remove(connection, entries)
+    return entries

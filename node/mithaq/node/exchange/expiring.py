@@ -20,6 +20,7 @@ from mithaq.node.exchange.stored import RECORD
 from mithaq.node.exchange.taking_back import TOMBSTONE
 from mithaq.node.tables import RecordStatus
 from mithaq.store.audit_entry import AuditEntry, Operation, RecordRef
+from mithaq.store.parts import CONDITIONS_AT_ONCE_MAX, in_parts
 
 AT_ONCE_MAX: Final = 256
 
@@ -85,14 +86,16 @@ def _of_ended_agreements(connection: sa.Connection, home: Home, passed: datetime
         for each in home.registry.agreements()
         if (members := _wound_down(each, passed))
     ]
-    if not over:
-        return []
-    return connection.execute(
-        sa.select(RECORD.c.record_no, RECORD.c.alert_id, RECORD.c.version)
-        .where(RECORD.c.own.is_(False), RECORD.c.body.is_not(None), _not_kept(passed))
-        .where(sa.or_(*over))
-        .limit(AT_ONCE_MAX)
-    ).all()
+    for part in in_parts(over, at_once=CONDITIONS_AT_ONCE_MAX):
+        rows = connection.execute(
+            sa.select(RECORD.c.record_no, RECORD.c.alert_id, RECORD.c.version)
+            .where(RECORD.c.own.is_(False), RECORD.c.body.is_not(None), _not_kept(passed))
+            .where(sa.or_(*part))
+            .limit(AT_ONCE_MAX)
+        ).all()
+        if rows:
+            return rows
+    return []
 
 
 def _wound_down(standing: AgreementRecord, passed: datetime) -> frozenset[str]:

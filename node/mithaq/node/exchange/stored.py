@@ -16,6 +16,7 @@ from mithaq.node.exchange.home import Home, milliseconds, seconds
 from mithaq.node.records.model import ParsedRecord, RecordKind
 from mithaq.node.sealing.at_rest import Randomness, StorageKey
 from mithaq.node.tables import RecordRow, RecordStatus
+from mithaq.store.parts import in_parts
 from mithaq.store.statement import Statement
 from mithaq.store.tables import table_of
 
@@ -131,20 +132,19 @@ def open_row(row: Any, storage: StorageKey) -> Content:  # noqa: ANN401 - a row 
 
 def erase_rows(connection: sa.Connection, numbers: Sequence[int], *, status: RecordStatus) -> None:
     """Destroy key and body of rows; the caller removes what the index holds of them."""
-    if numbers:
+    for part in in_parts(numbers):
         connection.execute(
             sa.update(RECORD)
-            .where(RECORD.c.record_no.in_(numbers))
+            .where(RECORD.c.record_no.in_(part))
             .values(wrapped_key=None, body=None, status=str(status))
         )
 
 
 def set_status(connection: sa.Connection, numbers: Iterable[int], *, status: RecordStatus) -> None:
     """Set what has become of records."""
-    wanted = list(numbers)
-    if wanted:
+    for part in in_parts(numbers):
         connection.execute(
-            sa.update(RECORD).where(RECORD.c.record_no.in_(wanted)).values(status=str(status))
+            sa.update(RECORD).where(RECORD.c.record_no.in_(part)).values(status=str(status))
         )
 
 

@@ -25,6 +25,17 @@ from mithaq.store.tables import table_of
 from mithaq.v1 import record_pb2
 
 TOMBSTONE: Final = table_of(TombstoneRow)
+# Without their content: a sender may have sent any number of versions.
+_VERSIONS: Final = sa.select(
+    RECORD.c.record_no,
+    RECORD.c.item_id,
+    RECORD.c.alert_id,
+    RECORD.c.version,
+    RECORD.c.expires_at,
+    RECORD.c.retain_ground,
+    RECORD.c.retain_until,
+    RECORD.c.body.is_not(None).label("has_content"),
+)
 ERASED: Final = int(record_pb2.ERASURE_OUTCOME_ERASED)
 RETAINED: Final = int(record_pb2.ERASURE_OUTCOME_RETAINED_IN_CASE_FILE)
 
@@ -84,7 +95,7 @@ def _take_back(
         _bury(connection, home, reached, place=(log_no, withdrawn.sequence))
     else:
         reached = [each for each in carried if not _stands_elsewhere(connection, each, log_no)]
-    live = [each for each in reached if each.body is not None]
+    live = [each for each in reached if each.has_content]
     kept = [each for each in live if _may_be_kept(each, at=at)]
     gone = [each for each in live if not _may_be_kept(each, at=at)]
     erase_content(connection, home, [each.record_no for each in gone], status=RecordStatus.ERASED)
@@ -96,9 +107,9 @@ def _take_back(
 
 def _carried(connection: sa.Connection, log_no: int, target: int) -> Sequence[Any]:
     return connection.execute(
-        sa.select(RECORD)
-        .join(DISCLOSURE, DISCLOSURE.c.record_no == RECORD.c.record_no)
-        .where(DISCLOSURE.c.log_no == log_no, DISCLOSURE.c.first_sequence == target)
+        _VERSIONS.join(DISCLOSURE, DISCLOSURE.c.record_no == RECORD.c.record_no).where(
+            DISCLOSURE.c.log_no == log_no, DISCLOSURE.c.first_sequence == target
+        )
     ).all()
 
 
@@ -107,7 +118,7 @@ def _all_streams(connection: sa.Connection, carried: Sequence[Any]) -> Sequence[
     if not carried:
         return []
     return connection.execute(
-        sa.select(RECORD).where(
+        _VERSIONS.where(
             RECORD.c.item_id == carried[0].item_id,
             RECORD.c.own.is_(False),
             RECORD.c.version <= max(each.version for each in carried),

@@ -34,6 +34,8 @@ from mithaq.node.exchange.refusals import RefusalList
 from mithaq.store import log_store
 from mithaq.store.audit import root_at
 from mithaq.store.engine import after_commit
+from mithaq.store.parts import in_parts
+from mithaq.store.statement import Statement
 from mithaq.v1 import exchange_pb2
 
 # About one reader's lists: it names in them what it likes, and each alarm has its file.
@@ -44,6 +46,15 @@ refusals before it, which the hub has not handed on; `known_refusals` is the new
 ENTRY_UNTOLD: Final = "`refusals` was signed by a reader and names entries that the hub refused \
 to it. The hub accepted them from their sender in `acceptance`; its own lists of refusals \
 that it told the sender are here, and do not name all of them."
+_SETTLE: Final = Statement(
+    sa.update(REFUSAL)
+    .where(
+        REFUSAL.c.log_no == sa.bindparam("log"),
+        REFUSAL.c.sequence == sa.bindparam("at"),
+        REFUSAL.c.signer == sa.bindparam("by"),
+    )
+    .values(settled=sa.true())
+)
 
 
 def keep_list(
@@ -157,29 +168,26 @@ def check_told(connection: sa.Connection, home: Home) -> None:
 
 def _by_hub(connection: sa.Connection, log_no: int, sequences: set[int]) -> dict[int, int]:
     """Return which of these entries the hub told us that it refused, and in which list."""
-    rows = connection.execute(
-        sa.select(REFUSAL.c.sequence, REFUSAL.c.list_no).where(
-            REFUSAL.c.log_no == log_no,
-            REFUSAL.c.signer == HUB,
-            REFUSAL.c.sequence.in_(sequences),
+    return {
+        row.sequence: row.list_no
+        for part in in_parts(sequences)
+        for row in connection.execute(
+            sa.select(REFUSAL.c.sequence, REFUSAL.c.list_no).where(
+                REFUSAL.c.log_no == log_no,
+                REFUSAL.c.signer == HUB,
+                REFUSAL.c.sequence.in_(part),
+            )
         )
-    )
-    return {row.sequence: row.list_no for row in rows}
+    }
 
 
 def _settle(
     connection: sa.Connection, log_no: int, rows: Sequence[sa.Row[tuple[object, ...]]]
 ) -> None:
-    for row in rows:
-        connection.execute(
-            sa.update(REFUSAL)
-            .where(
-                REFUSAL.c.log_no == log_no,
-                REFUSAL.c.sequence == row.sequence,
-                REFUSAL.c.signer == row.signer,
-            )
-            .values(settled=True)
-        )
+    _SETTLE.run_many(
+        connection,
+        [{"log": log_no, "at": row.sequence, "by": row.signer} for row in rows],
+    )
 
 
 def _accuse_untold(

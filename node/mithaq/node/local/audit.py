@@ -19,6 +19,7 @@ from mithaq.node.local.grounds import actor_of
 from mithaq.service.errors import InvalidRequestError
 from mithaq.store.audit import ENTRIES_PER_ANSWER_MAX, AuditFilter
 from mithaq.store.audit_entry import AuditEntry, Decision, Operation
+from mithaq.store.parts import in_parts
 from mithaq.v1 import local_pb2, local_pb2_grpc
 
 # gRPC's context has no type that says more.
@@ -164,12 +165,15 @@ def _decision(decisions: Sequence[Decision]) -> str:
 def _parties(connection: sa.Connection, entries: Iterable[AuditEntry]) -> dict[bytes, list[str]]:
     """Return who is at the other end of each own stream that the entries name."""
     named = {record.stream_id for entry in entries for record in entry.records}
-    rows = connection.execute(
-        sa.select(STREAM.c.stream_id, STREAM.c.audience).where(
-            STREAM.c.own.is_(True), STREAM.c.stream_id.in_(named)
+    return {
+        row.stream_id: row.audience.split()
+        for part in in_parts(named)
+        for row in connection.execute(
+            sa.select(STREAM.c.stream_id, STREAM.c.audience).where(
+                STREAM.c.own.is_(True), STREAM.c.stream_id.in_(part)
+            )
         )
-    )
-    return {row.stream_id: row.audience.split() for row in rows}
+    }
 
 
 def _filter(request: local_pb2.ListAuditRequest) -> AuditFilter:

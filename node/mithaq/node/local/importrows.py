@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from mithaq.node.exchange.stored import ALERT, RECORD
 from mithaq.node.tables import ImportEntryRow, RecordStatus
 from mithaq.store.engine import bulk_insert
+from mithaq.store.parts import in_parts
 from mithaq.store.tables import table_of
 
 IMPORT_ENTRY: Final = table_of(ImportEntryRow)
@@ -90,10 +91,11 @@ def plan(connection: sa.Connection, list_format: str, alert_ids: Mapping[str, st
     """Note which alert will stand for each entry, before any of them is issued."""
     known = {
         row.reference: row.alert_id
+        for part in in_parts(alert_ids)
         for row in connection.execute(
             sa.select(IMPORT_ENTRY.c.reference, IMPORT_ENTRY.c.alert_id).where(
                 IMPORT_ENTRY.c.format == list_format,
-                IMPORT_ENTRY.c.reference.in_(list(alert_ids)),
+                IMPORT_ENTRY.c.reference.in_(part),
             )
         )
     }
@@ -129,10 +131,9 @@ def settle(
 
 def forget(connection: sa.Connection, *, list_format: str, references: Iterable[str]) -> None:
     """Drop the entries of these references."""
-    wanted = list(references)
-    if wanted:
+    for part in in_parts(references):
         connection.execute(
             sa.delete(IMPORT_ENTRY).where(
-                IMPORT_ENTRY.c.format == list_format, IMPORT_ENTRY.c.reference.in_(wanted)
+                IMPORT_ENTRY.c.format == list_format, IMPORT_ENTRY.c.reference.in_(part)
             )
         )
