@@ -190,3 +190,32 @@ def test_a_next_version_under_what_was_taken_back_is_nowhere_kept_and_not_buried
     assert reasons(sender.deliver()) == []
     assert tunis.rows("SELECT status FROM node_record ORDER BY version") == [("erased",), ("live",)]
     assert tunis.alarms() == []
+
+
+def test_another_alert_under_the_target_of_what_is_taken_back_is_taken_back_as_well(
+    federation: Federation, tunis: Desk
+) -> None:
+    sender, record, other = EvilSender(federation, tunis), alert(), alert()
+    first = put(sender, record)
+    put(sender, other, target=first)
+    assert reasons(sender.deliver()) == []
+    at = withdraw(sender, first)
+    sender.deliver()
+    # Its sender is told ERASED of this target: so nothing of it may stand.
+    assert tunis.rows("SELECT DISTINCT status, body IS NULL FROM node_record") == [("erased", 1)]
+    assert tombstones(tunis) == [(1, at), (1, at)]
+    assert tunis.number("SELECT count(*) FROM node_erasure_task") == 1
+
+
+def test_a_target_that_is_withdrawn_again_and_again_counts_once_for_each_scope(
+    federation: Federation, tunis: Desk
+) -> None:
+    sender, record = EvilSender(federation, tunis), alert()
+    first = put(sender, record)
+    for _ in range(3):
+        sender.writer.withdraw(first, scope=WithdrawScope.DISCLOSURE)
+    at = withdraw(sender, first)
+    withdraw(sender, first)
+    again = put(sender, record)
+    assert reasons(sender.deliver()) == [(again, WITHDRAWN_BEFORE)]
+    assert tombstones(tunis) == [(1, at)]

@@ -1,5 +1,6 @@
 """A member that seals what it should not: refused entry by entry, and told so under signature."""
 
+import dataclasses
 import hashlib
 import os
 from datetime import timedelta
@@ -108,8 +109,17 @@ class EvilSender:
         self.writer._append(Run(encode_terms(terms), len(own), own), terms)  # type: ignore[arg-type]
         return sequence
 
-    def deliver(self) -> Unsealed:
-        """Let an honest hub deliver everything; nothing of it may stop the stream."""
+    def behind_the_registry(self) -> None:
+        """Begin an epoch under a registry that is larger than there is."""
+        state = self.writer.state
+        terms = self.writer.terms(
+            EntryKind.EPOCH, epoch=state.epoch + 1, readers=state.epoch_readers
+        )
+        ahead = dataclasses.replace(terms, registry_size=self.federation.registry.size + 1)
+        self._append(ahead, SealedBody(bytes(100), bytes(32), bytes(32)))
+
+    def headers(self) -> ArrivedHeaders:
+        """Return what was added as an honest hub would deliver its headers."""
         message = self.writer.batch()
         state = self.writer.state
         assert self.federation.hub is not None
@@ -123,8 +133,13 @@ class EvilSender:
         piece = HeaderPiece(
             state.stream_id, message.first_sequence, runs, message.checkpoint, acceptance.line()
         )
-        held = self.reader.hold(ArrivedHeaders(piece, ()))
+        return ArrivedHeaders(piece, ())
+
+    def deliver(self) -> Unsealed:
+        """Let an honest hub deliver everything; nothing of it may stop the stream."""
+        held = self.reader.hold(self.headers())
         assert not held.failed, held.failed
+        state = self.writer.state
         unsealed = self.reader.open_bodies(
             ArrivedBodies(state.stream_id, state.size, dict(self.writer.sent), {})
         )

@@ -7,7 +7,7 @@ import pytest
 from mithaq.ledger.entry import WithdrawScope
 from mithaq.node.exchange.acts import AnswerItem
 from mithaq.node.exchange.opening import ISSUER_MISMATCH, SENDER_MISMATCH
-from mithaq.node.records.model import ParsedRecord, seal_in
+from mithaq.node.records.model import ParsedRecord, claimed_members, seal_in
 from mithaq.v1 import record_pb2 as wire
 from mithaq.v1 import subject_pb2 as subject
 from tests.exchange.nodes import OFFICER
@@ -140,6 +140,37 @@ def test_an_alert_of_its_senders_that_breaks_a_rule_of_form_accuses_nobody(
     assert [sequence for sequence, _ in reasons(sender.deliver())] == [2, 3, 4]
     assert tunis.alarms() == []
     assert tunis.rows("SELECT status FROM node_record") == [("live",)]
+
+
+@pytest.mark.parametrize("names", [Names(OTHER, OTHER), Names(SENDER, OTHER)], ids=str)
+@pytest.mark.parametrize("fault", ["endless", "long", "nameless", "unknown field", "lower case"])
+def test_a_rule_of_form_that_is_broken_as_well_lets_nobody_off(
+    federation: Federation, tunis: Desk, names: Names, fault: str
+) -> None:
+    sender, record = EvilSender(federation, tunis), alert()
+    message = type(record.message).FromString(names.written(record))
+    match fault:
+        case "endless":
+            message.alert.expires_at = message.alert.valid_from
+        case "long":
+            message.alert.reason = "x" * 1001
+        case "nameless":
+            message.alert.person.ClearField("names")
+        case "lower case":
+            message.alert.alert_id = message.alert.alert_id.lower()
+        case _:
+            pass
+    unknown = b"\xf8\x7f\x01" if fault == "unknown field" else b""
+    sender.put(message.SerializeToString(deterministic=True) + unknown, of=record)
+    assert reasons(sender.deliver()) == [(2, ISSUER_MISMATCH)]
+    assert tunis.alarms() == ["outside agreement"]
+
+
+def test_a_cut_id_and_bytes_that_are_no_record_name_nobody() -> None:
+    cut = wire.Record(alert=wire.Alert(issuer=SENDER, alert_id="eg-mo-01ARZ3NDEKTSV4RRFFQ69G5"))
+    assert claimed_members(cut.SerializeToString()) == {SENDER}
+    assert claimed_members(wire.Record(alert=wire.Alert(issuer="?")).SerializeToString()) == set()
+    assert claimed_members(b"\xff") == set()
 
 
 @pytest.mark.parametrize("names", [Names(OTHER, OTHER), Names(SENDER, OTHER)], ids=str)

@@ -6,7 +6,7 @@ import sqlite3
 import psycopg
 import pytest
 from psycopg import errors as pg
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 
 from mithaq.store.errors import (
     DiskFullError,
@@ -35,7 +35,8 @@ def of_sqlite(name: str, kind: type[DBAPIError] = OperationalError) -> DBAPIErro
         (of_sqlite("SQLITE_BUSY_SNAPSHOT"), StoreBusyError),
         (of_sqlite("SQLITE_CORRUPT_INDEX"), StoreDamagedError),
         (of_sqlite("SQLITE_CANTOPEN"), StoreUnreachableError),
-        (of_sqlite("SQLITE_IOERR_READ"), StoreError),
+        (of_sqlite("SQLITE_IOERR_READ"), StoreUnreachableError),
+        (of_sqlite("SQLITE_TOOBIG"), StoreError),
         (of_sqlite("SQLITE_CONSTRAINT_UNIQUE", IntegrityError), StoreConflictError),
         (OperationalError("INSERT", {}, pg.DiskFull(CANARY)), DiskFullError),
         (OperationalError("INSERT", {}, pg.DeadlockDetected(CANARY)), StoreBusyError),
@@ -44,6 +45,9 @@ def of_sqlite(name: str, kind: type[DBAPIError] = OperationalError) -> DBAPIErro
         (OperationalError("INSERT", {}, pg.AdminShutdown(CANARY)), StoreUnreachableError),
         (OperationalError("INSERT", {}, pg.TooManyConnections(CANARY)), StoreUnreachableError),
         (OperationalError("INSERT", {}, psycopg.OperationalError(CANARY)), StoreUnreachableError),
+        (OperationalError("INSERT", {}, pg.ReadOnlySqlTransaction(CANARY)), StoreUnreachableError),
+        (OperationalError("INSERT", {}, pg.IoError(CANARY)), StoreUnreachableError),
+        (DataError("INSERT", {}, psycopg.DataError(CANARY)), StoreError),
         (IntegrityError("INSERT", {}, pg.UniqueViolation(CANARY)), StoreConflictError),
         (DBAPIError("INSERT", {}, pg.UndefinedTable(CANARY)), StoreError),
     ],

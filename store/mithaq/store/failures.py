@@ -6,7 +6,7 @@ and its error number. What is not recognised stays an error, never a success.
 
 import errno
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from mithaq.store.errors import (
     DiskFullError,
@@ -27,6 +27,10 @@ SQLITE_FAILURES: tuple[tuple[str, type[StoreError]], ...] = (
     ("SQLITE_NOTADB", StoreDamagedError),
     ("SQLITE_CANTOPEN", StoreUnreachableError),
     ("SQLITE_READONLY", StoreUnreachableError),
+    # Of the machine, not of what was written.
+    ("SQLITE_IOERR", StoreUnreachableError),
+    ("SQLITE_NOMEM", StoreUnreachableError),
+    ("SQLITE_PROTOCOL", StoreUnreachableError),
 )
 # SQLSTATE prefixes, PostgreSQL manual, appendix A.
 POSTGRESQL_FAILURES: tuple[tuple[str, type[StoreError]], ...] = (
@@ -41,6 +45,10 @@ POSTGRESQL_FAILURES: tuple[tuple[str, type[StoreError]], ...] = (
     ("3D000", StoreUnreachableError),
     ("57P", StoreUnreachableError),
     ("53", StoreUnreachableError),
+    # A server that became a standby, whose system or whose own code failed.
+    ("25006", StoreUnreachableError),
+    ("58", StoreUnreachableError),
+    ("XX000", StoreUnreachableError),
 )
 
 
@@ -69,6 +77,9 @@ def failure_class(error: DBAPIError, name: str) -> type[StoreError]:
             return kind
     if isinstance(error, IntegrityError):
         return StoreConflictError
+    if isinstance(error, DataError) and not error.connection_invalidated:
+        # psycopg itself refuses what no column takes, without a SQLSTATE.
+        return StoreError
     # psycopg raises a failed or lost connection without a SQLSTATE.
     if error.connection_invalidated or not name:
         return StoreUnreachableError

@@ -31,7 +31,7 @@ from mithaq.node.exchange.stored import (
     set_status,
 )
 from mithaq.node.exchange.taking_back import TOMBSTONE, bury
-from mithaq.node.exchange.versions import RECEIVED, Version, Versions
+from mithaq.node.exchange.versions import RECEIVED, Standing, Version
 from mithaq.node.exchange.withdrawing import ERASURE
 from mithaq.node.lookup import index
 from mithaq.node.lookup.keys import entries_of
@@ -72,11 +72,12 @@ _STANDING: Final = Statement(
     )
 )
 _TAKEN_BACK: Final = (
-    sa.select(WITHDRAWAL.c.target, WITHDRAWAL.c.scope, WITHDRAWAL.c.sequence)
+    # Of each scope the first one that was signed, the widest last.
+    sa.select(WITHDRAWAL.c.target, WITHDRAWAL.c.scope, sa.func.min(WITHDRAWAL.c.sequence))
     .where(WITHDRAWAL.c.log_no == sa.bindparam("log"))
     .where(WITHDRAWAL.c.target.between(sa.bindparam("low"), sa.bindparam("high")))
-    # The widest last, and of these the first one that was signed.
-    .order_by(WITHDRAWAL.c.scope, WITHDRAWAL.c.sequence.desc())
+    .group_by(WITHDRAWAL.c.target, WITHDRAWAL.c.scope)
+    .order_by(WITHDRAWAL.c.scope)
 )
 _PLACE_COLUMNS: Final = ("log_no", "first_sequence", "sequence", "record_no", "epoch")
 _DECISIONS_CACHED_MAX: Final = 4096
@@ -124,6 +125,7 @@ class Keeper:
     # Where the WITHDRAW stands after which an entry here was sent, by that entry's sequence.
     _withdrawn_at: dict[int, int] = field(default_factory=dict[int, int])
     _told: list[RecordRef] = field(default_factory=list[RecordRef])
+    _standing: dict[str, Standing] = field(default_factory=dict[str, Standing])
     _next_record_no: int = 0
 
     def keep_all(self, results: Sequence[Opened | Refused]) -> None:
@@ -143,12 +145,13 @@ class Keeper:
         records = [each.record for each in opened]
         wanted = [item_id(each) for each in records if each.kind != RecordKind.ERASURE_RECEIPT]
         versions = RECEIVED.of(self.connection, wanted)
+        self._standing = {item: Standing.of(each) for item, each in versions.items()}
         if any(each.scope is WithdrawScope.RECORD for each in taken.values()):
             # First of all: it reaches what stands beside it here, too (PROTOCOL 3.6).
             is_buried = self._bury_taken(opened, taken)
         buried = self._buried(each.record for each in opened) if is_buried else {}
         for each in opened:
-            reason = self._keep(each, taken, versions, buried)
+            reason = self._keep(each, taken, buried)
             if reason is not None:
                 self.refused.append(self._refusal(each.entry, reason))
         self._write()
@@ -241,7 +244,6 @@ class Keeper:
         self,
         opened: Opened,
         taken: Mapping[int, _Taken],
-        versions: Versions,
         buried: Mapping[str, _Burial],
     ) -> str | None:
         """Keep one record, or return why not."""
@@ -260,11 +262,11 @@ class Keeper:
         if by is not None:
             # Another version under what was taken back: nowhere to be kept, either.
             return None
-        known = versions.setdefault(item_id(record), [])
-        same = next((each for each in known if each.version == _version_of(record)), None)
+        standing = self._standing.setdefault(item_id(record), Standing.of(()))
+        same = standing.by_number.get(_version_of(record))
         if same is not None:
             return self._keep_again(opened, same)
-        self._keep_new(opened, known)
+        self._keep_new(opened, standing)
         return None
 
     def _keep_again(self, opened: Opened, same: Version) -> str | None:
@@ -296,10 +298,9 @@ class Keeper:
         except ErasedError:
             return None
 
-    def _keep_new(self, opened: Opened, known: list[Version]) -> None:
+    def _keep_new(self, opened: Opened, standing: Standing) -> None:
         record = opened.record
-        newest = max((each.version for each in known), default=0)
-        is_newest = _version_of(record) > newest
+        is_newest = _version_of(record) > standing.newest
         status = RecordStatus.LIVE if is_newest else RecordStatus.SUPERSEDED
         record_no = self._next_record_no
         self._next_record_no += 1
@@ -307,20 +308,19 @@ class Keeper:
         self._fresh[record_no] = opened
         self._place(opened, record_no)
         if is_newest:
-            self._supersede(known)
+            self._supersede(standing)
             self._indexed[record_no] = record
-        known.append(Version(record_no, _version_of(record), status))
+        standing.add(Version(record_no, _version_of(record), status))
         if record.kind is RecordKind.HIT_REPORT:
             row = hit_row(record, record_no=record_no, issuer=self.home.member, at=self.at)
             self._hits.append({**row, "status": "received", "match_id": ""})
 
-    def _supersede(self, known: list[Version]) -> None:
-        for at, each in enumerate(known):
-            if each.status is RecordStatus.LIVE:
-                known[at] = each._replace(status=RecordStatus.SUPERSEDED)
-                self._superseded.append(each.record_no)
-                if self._indexed.pop(each.record_no, None) is None:
-                    self._forgotten.append(each.record_no)
+    def _supersede(self, standing: Standing) -> None:
+        for record_no in standing.live:
+            self._superseded.append(record_no)
+            if self._indexed.pop(record_no, None) is None:
+                self._forgotten.append(record_no)
+        standing.live.clear()
 
     def _row(self, opened: Opened, record_no: int, status: RecordStatus) -> dict[str, Any]:
         record, terms = opened.record, opened.entry.terms

@@ -27,10 +27,10 @@ from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.in_stream import Awaited, InStream
 from mithaq.node.exchange.refusals import LOST
 from mithaq.node.exchange.stored import item_id
-from mithaq.node.records.errors import RecordError, RecordIdentityError
+from mithaq.node.records.errors import RecordError
 from mithaq.node.records.header import Announcement
 from mithaq.node.records.identifiers import issuer_of
-from mithaq.node.records.model import ParsedRecord, RecordKind, parse_record
+from mithaq.node.records.model import ParsedRecord, RecordKind, claimed_members, parse_record
 from mithaq.node.sealing.body import ContentKey, TrueBody
 from mithaq.node.sealing.epoch import EpochPlace, EpochSecret, open_epoch
 from mithaq.node.sealing.errors import NotAReaderError, SealingError
@@ -185,9 +185,6 @@ class Opener:
             opened = self._read(entry, body, judged.key, judged.announced)
         except (SealingError, LedgerError) as fault:
             return Refused(entry, fault.code, fault.alarm)
-        except RecordIdentityError:
-            # Its id and its issuer are two members, so one of them is not the sender.
-            return Refused(entry, ISSUER_MISMATCH, OUTSIDE_AGREEMENT)
         except (RecordError, AgreementError) as fault:
             return Refused(entry, fault.code)
         return opened if isinstance(opened, Refused) else self._fitting(opened)
@@ -196,8 +193,15 @@ class Opener:
         self, entry: Awaited, body: TrueBody, key: ContentKey, announced: Announcement
     ) -> Opened | Refused:
         padded = key.open(entry.sequence, body, commitment=entry.commitment)
-        record = parse_record(padded.record)
-        if _names_another(record, self.stream):
+        try:
+            record = parse_record(padded.record)
+        except RecordError:
+            # ADR 0025: who breaks a rule of form as well is not let off for it.
+            if claimed_members(padded.record) - {self.stream.sender}:
+                return Refused(entry, ISSUER_MISMATCH, OUTSIDE_AGREEMENT)
+            raise
+        if record.kind is RecordKind.ALERT and record.issuer != self.stream.sender:
+            # Nobody speaks for another member.
             return Refused(entry, ISSUER_MISMATCH, OUTSIDE_AGREEMENT)
         announced.check(record)
         return Opened(entry, padded.salt, record, self._decide(record, entry.terms, at=self.at))
@@ -305,15 +309,6 @@ class Opener:
             created_at=terms.created_at,
             clock_skew=self.home.registry.policy.clock_skew_limit,
         )
-
-
-def _names_another(alert: ParsedRecord, stream: InStream) -> bool:
-    """Tell whether an alert is issued in the name of another member than the stream's sender.
-
-    Nobody speaks for another member. That is told before anything else of the record is
-    judged: who breaks a rule of form as well is not let off for it.
-    """
-    return alert.kind is RecordKind.ALERT and alert.issuer != stream.sender
 
 
 def _misfit(record: ParsedRecord, stream: InStream, *, member: str) -> str | None:

@@ -8,6 +8,7 @@ answered is on disk, and what failed left nothing there.
 
 import asyncio
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -211,6 +212,15 @@ class Outbox:
             return False
         return True
 
+    def _may_go(self) -> int:
+        """Return how many of those that wait may be written together."""
+        subjects: set[str] = set()
+        for each in itertools.islice(self._waiting, GROUP_ACTS_MAX):
+            if each.act.subject in subjects:
+                break
+            subjects.add(each.act.subject)
+        return len(subjects)
+
     def _next_group(self) -> list[_Waiting]:
         """Return acts for one transaction: no two about the same subject.
 
@@ -244,7 +254,7 @@ class Outbox:
                 await empty_log(self.home.database)
             self._answer(group, written.answers)
             # Who waits already counts as well: else two halves would take turns for ever.
-            self._expected = min(len(group) + len(self._waiting), GROUP_ACTS_MAX)
+            self._expected = min(len(group) + self._may_go(), GROUP_ACTS_MAX)
 
     async def _commit_singly(self, group: list[_Waiting], error: Exception) -> None:
         if len(group) > 1:

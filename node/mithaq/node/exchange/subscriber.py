@@ -111,7 +111,9 @@ class Subscriber:
     # What waits for the registry or for headers; kept across transactions, not connections.
     _arrived: _Arrived = field(default_factory=_Arrived)
     _waiting: _Arrived = field(default_factory=_Arrived)
+    # Of streams that have waited for the registry since, without the time between connections.
     _waiting_since: dict[bytes, datetime] = field(default_factory=dict[bytes, datetime])
+    _left_at: datetime | None = None
     _failed: set[bytes] = field(default_factory=set[bytes])
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _roomy: asyncio.Event = field(default_factory=asyncio.Event)
@@ -129,7 +131,9 @@ class Subscriber:
         """Receive until the hub ends the call; raise what the call raises."""
         self._arrived, self._waiting = _Arrived(), _Arrived()
         self._failed.clear()
-        self._waiting_since.clear()
+        # The time without a connection counts for nobody; that of those before it does.
+        away = self.home.clock() - (self._left_at or self.home.clock())
+        self._waiting_since = {key: since + away for key, since in self._waiting_since.items()}
         await call.write(await self.home.database.read(_hello))
         tasks = [
             asyncio.create_task(each)
@@ -143,6 +147,7 @@ class Subscriber:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._left_at = self.home.clock()
 
     async def _receive(self, call: SubscribeCall) -> None:
         for receipt in await self.home.database.read(
@@ -204,17 +209,28 @@ class Subscriber:
             raise
         except Exception as fault:  # noqa: BLE001 - one faulty piece must not stop the inbox
             logger().error(COMMIT_FAILED, stream="", exc_info=fault)
+        return await self._taken_apart(list(arrived.parts()))
+
+    async def _taken_apart(self, parts: Sequence[_Arrived]) -> list[_Taken]:
+        """Take each part in a transaction of its own; raise what all of several fail with."""
         taken: list[_Taken] = []
-        for part in arrived.parts():
+        faults: list[Exception] = []
+        for part in parts:
             try:
-                taken.append(await self.home.database.write(partial(self._write, arrived=part)))
+                taken.append(await self.home.database.write(partial(self._keep, arrived=part)))
             except _OF_THE_STORE:
                 raise
             except Exception as fault:  # noqa: BLE001 - as above
+                faults.append(fault)
                 given_up = part.given_up(fault)
                 stream = next(iter(given_up.held.failed), b"").hex()[:16]
                 logger().error(COMMIT_FAILED, stream=stream, exc_info=fault)
                 taken.append(given_up)
+        if len(parts) > 1 and len(faults) == len(parts):
+            # What nothing gets through is no fault of each.
+            raise faults[-1]
+        held = [each.held for each in taken]
+        await self.home.database.write(lambda each: self._accuse_withheld(each, held))
         return taken
 
     async def _answer(self, call: SubscribeCall, taken: _Taken) -> None:
@@ -230,6 +246,11 @@ class Subscriber:
         return [each for each in pieces if each.stream_id not in self._failed]
 
     def _write(self, connection: sa.Connection, *, arrived: _Arrived) -> _Taken:
+        taken = self._keep(connection, arrived=arrived)
+        self._accuse_withheld(connection, [taken.held])
+        return taken
+
+    def _keep(self, connection: sa.Connection, *, arrived: _Arrived) -> _Taken:
         home, at = self.home, self.home.clock()
         faults: list[Exception] = []
         held = hold_headers(connection, home, arrived.headers, at=at)
@@ -244,7 +265,6 @@ class Subscriber:
                 take_freeze_list(connection, home, message, at=at)
             except (ExchangeError, TrustError, LedgerError) as fault:
                 faults.append(fault)
-        self._accuse_withheld(connection, held, at=at)
         return _Taken(held, unsealed, faults)
 
     def _settle(self, taken: Sequence[_Taken]) -> None:
@@ -263,19 +283,25 @@ class Subscriber:
             for fault in each.faults:
                 logger().warning(VIEW_REFUSED, code=getattr(fault, "code", ""))
 
-    def _accuse_withheld(self, connection: sa.Connection, held: Held, *, at: datetime) -> None:
+    def _accuse_withheld(self, connection: sa.Connection, all_held: Sequence[Held]) -> None:
         """Raise `registry withheld` for headers that wait too long for it (PROTOCOL 2.4).
 
         Those that wait for their predecessor's CLOSE don't: freeze lists tell of that.
         """
-        streams = {each.stream_id: each for each in held.waiting}
-        streams = {key: each for key, each in streams.items() if key in held.unreplayed}
-        self._waiting_since = {
-            stream_id: self._waiting_since.get(stream_id, at) for stream_id in streams
+        at = self.home.clock()
+        for held in all_held:
+            for receipt in held.receipts:
+                self._waiting_since.pop(receipt.stream_id, None)
+        streams = {
+            each.stream_id: each
+            for held in all_held
+            for each in held.waiting
+            if each.stream_id in held.unreplayed
         }
-        for stream_id, since in self._waiting_since.items():
+        for stream_id, arrived in streams.items():
+            since = self._waiting_since.setdefault(stream_id, at)
             if at - since >= REGISTRY_WAIT:
-                piece = streams[stream_id].piece
+                piece = arrived.piece
                 raise_alarm(
                     connection,
                     self.home,

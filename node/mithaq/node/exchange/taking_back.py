@@ -91,8 +91,14 @@ def _take_back(
     )
     carried = _carried(connection, log_no, withdrawn.target)
     if scope is WithdrawScope.RECORD:
-        reached = _all_streams(connection, carried)
-        _bury(connection, home, reached, place=(log_no, withdrawn.sequence))
+        # One alert, unless its sender put others under its target: then each of them.
+        highest: dict[str, int] = {}
+        for each in carried:
+            highest[each.item_id] = max(each.version, highest.get(each.item_id, 0))
+        by_item = [_all_streams(connection, *each) for each in highest.items()]
+        for rows in by_item:
+            _bury(connection, home, rows, place=(log_no, withdrawn.sequence))
+        reached = [row for rows in by_item for row in rows]
     else:
         reached = [each for each in carried if not _stands_elsewhere(connection, each, log_no)]
     live = [each for each in reached if each.has_content]
@@ -113,15 +119,13 @@ def _carried(connection: sa.Connection, log_no: int, target: int) -> Sequence[An
     ).all()
 
 
-def _all_streams(connection: sa.Connection, carried: Sequence[Any]) -> Sequence[Any]:
-    """Return every received version up to the highest that was taken back."""
-    if not carried:
-        return []
+def _all_streams(connection: sa.Connection, item: str, highest: int) -> Sequence[Any]:
+    """Return every received version of an item up to the highest that was taken back."""
     return connection.execute(
         _VERSIONS.where(
-            RECORD.c.item_id == carried[0].item_id,
+            RECORD.c.item_id == item,
             RECORD.c.own.is_(False),
-            RECORD.c.version <= max(each.version for each in carried),
+            RECORD.c.version <= highest,
         )
     ).all()
 

@@ -4,7 +4,8 @@ The one rule: a statement has one length, so a short list asks for its last id a
 statement of each length would be compiled for each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
@@ -27,6 +28,31 @@ class Version(NamedTuple):
 Versions = dict[str, list[Version]]
 
 
+@dataclass(slots=True)
+class Standing:
+    """What stands of one item while a piece is kept, asked for each of its records."""
+
+    by_number: dict[int, Version]
+    newest: int
+    # The rows that are live: of those that the store holds, one at most.
+    live: list[int]
+
+    @classmethod
+    def of(cls, versions: Iterable[Version]) -> "Standing":
+        """Return what these versions come to."""
+        standing = cls({}, 0, [])
+        for each in versions:
+            standing.add(each)
+        return standing
+
+    def add(self, version: Version) -> None:
+        """Learn of one more version."""
+        self.by_number[version.version] = version
+        self.newest = max(self.newest, version.version)
+        if version.status is RecordStatus.LIVE:
+            self.live.append(version.record_no)
+
+
 class VersionsLookup:
     """Looks for the versions that meet some conditions."""
 
@@ -35,9 +61,11 @@ class VersionsLookup:
         self._one = _statement(1, conditions)
         self._many = _statement(_ASKED_AT_ONCE, conditions)
 
-    def of(self, connection: sa.Connection, ids: Sequence[str]) -> Versions:
+    def of(self, connection: sa.Connection, wanted_ids: Iterable[str]) -> Versions:
         """Return the versions by item id, oldest first; an id of which there is none is not in."""
         found: Versions = {}
+        # Each once, whatever a peer repeats: each time would bring all its versions again.
+        ids = list(dict.fromkeys(wanted_ids))
         at_once = 1 if len(ids) == 1 else _ASKED_AT_ONCE
         statement = self._one if at_once == 1 else self._many
         for start in range(0, len(ids), at_once):

@@ -7,6 +7,7 @@ category demands. The exact bytes stay with the message, because they are what w
 sealed and committed to.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from functools import lru_cache
 import protovalidate
 from google.protobuf.message import DecodeError
 
+from mithaq.agreements.facts import MEMBER
 from mithaq.agreements.vocabulary import ERASURE_RECEIPT, RETURN_MESSAGE
 from mithaq.ledger.instants import DAY_SECONDS
 from mithaq.node.records.errors import (
@@ -35,6 +37,7 @@ from mithaq.v1.record_pb2 import Alert, Record
 # of the Security Council's list takes 4 KiB.
 RECORD_SIZE_BYTES_MAX = 64 * 1024
 _INSTANTS_CACHED_MAX = 4096
+_ID = re.compile(rf"(?P<member>{MEMBER.pattern})-[0-9A-Za-z]{{26}}")
 
 
 class RecordKind(StrEnum):
@@ -109,6 +112,24 @@ def parse_record(raw: bytes) -> ParsedRecord:
     if values.alert is not None:
         return _alert(raw, values.alert)
     return _answer(raw, values)
+
+
+def claimed_members(raw: bytes) -> frozenset[str]:
+    """Return the members that an alert's bytes claim to be of, by its issuer and by its id.
+
+    For bytes that `parse_record` refused, whatever else is wrong with them. What is no
+    member's name is none, and neither is that of an id of another length: a cut name would
+    accuse somebody.
+    """
+    try:
+        message = Record.FromString(raw)
+    except DecodeError:
+        return frozenset()
+    alert = message.alert
+    named = [alert.issuer] if MEMBER.fullmatch(alert.issuer) else []
+    if found := _ID.fullmatch(alert.alert_id):
+        named.append(found["member"])
+    return frozenset(named)
 
 
 def serialise(message: Record) -> bytes:
