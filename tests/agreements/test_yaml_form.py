@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mithaq.agreements import yaml_form, yaml_nodes
+from mithaq.agreements import yaml_form, yaml_tree
 from mithaq.agreements.clause import OffenceGate
 from mithaq.agreements.draft import draft
 from mithaq.agreements.errors import YamlFormError
@@ -227,7 +227,8 @@ def test_a_contradiction_in_a_party_or_clause_names_its_line() -> None:
         ("id: !foo a\n", 1),
         ("a: \x00", 1),
         ("id: *x\n", 1),
-        ("[" * 1100, 1),
+        ("id: !!str a\n", 1),
+        ("id: a\n<<: b\n", 2),
         # No such character, and half of one.
         ('id: a\n"\\UFFFFFFFF": 1\n', 1),
         ('id: a\ntitle: "\\uD83D"\n', 2),
@@ -240,7 +241,7 @@ def test_what_is_no_plain_yaml_table_is_refused_with_a_line(text: str, line: int
 
 
 def test_a_text_beyond_the_limit_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_nodes, "TEXT_SIZE_CHARS_MAX", len(MINIMAL))
+    monkeypatch.setattr(yaml_tree, "TEXT_SIZE_CHARS_MAX", len(MINIMAL))
     assert yaml_form.load(MINIMAL).id == "small"
     with pytest.raises(YamlFormError, match="longer"):
         yaml_form.load(MINIMAL + "\n")

@@ -34,11 +34,7 @@ from mithaq.agreements.vocabulary import (
     SubjectType,
 )
 from mithaq.agreements.yaml_nodes import (
-    Keyed,
-    Listed,
-    Node,
     Table,
-    compose,
     duration,
     flag,
     instant,
@@ -47,6 +43,7 @@ from mithaq.agreements.yaml_nodes import (
     scalar,
     set_of,
 )
+from mithaq.agreements.yaml_tree import Keyed, Listed, Node, compose
 from mithaq.agreements.yaml_writer import write
 
 Built = TypeVar("Built")

@@ -1,29 +1,19 @@
 """Reading a YAML tree strictly: every error names a line and what to do there.
 
-Values are taken as they were written and never turned into objects by YAML's own
-rules, so that `no` is no boolean and a date no surprise. Anchors, aliases and tags are
-refused: terms say what they say at the place where they say it.
+The tree is that of ``yaml_tree``. Here it becomes words, numbers, instants and tables of
+known keys. The one rule: what is not exactly of its form is refused, never guessed at.
 """
 
 import difflib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, TypeVar
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from typing import Final, TypeVar
 
 from mithaq.agreements.errors import YamlFormError
+from mithaq.agreements.yaml_tree import Keyed, Leaf, Listed, Node
 
-TEXT_SIZE_CHARS_MAX: Final = 1024 * 1024
-NULL: Final = "null"
-PLAIN_TAGS: Final = {
-    f"tag:yaml.org,2002:{name}": name
-    for name in ("str", "int", "float", "bool", "timestamp", NULL, "map", "seq")
-}
 UNIT: Final = {
     "s": timedelta(seconds=1),
     "m": timedelta(minutes=1),
@@ -41,92 +31,6 @@ PLAIN_TEXT: Final = re.compile(
 
 Word = TypeVar("Word", bound=StrEnum)
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A single value as written; None where nothing was."""
-
-    line: int
-    text: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A list of nodes."""
-
-    line: int
-    items: tuple["Node", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Keyed:
-    """Keys with their nodes, in the order of the text."""
-
-    line: int
-    pairs: tuple[tuple["Node", "Node"], ...]
-
-
-Node = Leaf | Listed | Keyed
-
-
-def compose(text: str) -> Node:
-    """Return the tree of one YAML document; raise YamlFormError where it is none."""
-    if len(text) > TEXT_SIZE_CHARS_MAX:
-        raise YamlFormError(
-            f"the text is longer than {TEXT_SIZE_CHARS_MAX} characters",
-            fix="give the terms alone",
-            line=1,
-        )
-    try:
-        yaml: Any = YAML(typ="rt", pure=True)
-        tree = yaml.compose(text)
-        if tree is None:
-            raise YamlFormError("the text is empty", fix="write the terms", line=1)
-        return _node(tree)
-    except MarkedYAMLError as error:
-        raise _broken(error) from error
-    except (YAMLError, RecursionError, ValueError, OverflowError) as error:
-        raise YamlFormError(
-            "the text is no YAML that terms are written in",
-            fix="remove control characters and deep nesting",
-            line=1,
-        ) from error
-
-
-def _broken(error: Any) -> YamlFormError:  # noqa: ANN401 - the library has no types
-    mark = error.problem_mark or error.context_mark
-    return YamlFormError(
-        str(error.problem or error.context or "the text is no YAML"),
-        fix="check indentation, quotes and brackets there",
-        line=mark.line + 1 if mark else 1,
-    )
-
-
-def _node(tree: Any) -> Node:  # noqa: ANN401 - the library has no types
-    """Return our own node for one of the library's; anchors first, so there is no cycle."""
-    line = int(tree.start_mark.line) + 1
-    kind = PLAIN_TAGS.get(str(tree.tag))
-    if tree.anchor is not None or kind is None:
-        raise YamlFormError(
-            "anchors, aliases and tags are not read here", fix="write the value itself", line=line
-        )
-    if kind == "map":
-        return Keyed(line, tuple((_node(key), _node(value)) for key, value in tree.value))
-    if kind == "seq":
-        return Listed(line, tuple(_node(item) for item in tree.value))
-    return Leaf(line, None if kind == NULL else _whole(str(tree.value), line))
-
-
-def _whole(text: str, line: int) -> str:
-    """Return a text; raise YamlFormError for one that an escape has given half a character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise YamlFormError(
-            "an escape names half a character", fix="write the character itself", line=line
-        ) from None
-    return text
 
 
 def fault(node: Node, why: str, *, fix: str) -> YamlFormError:

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from mithaq.agreements.errors import YamlFormError
-from mithaq.agreements.yaml_nodes import Keyed, Leaf, Listed, Node, compose
+from mithaq.agreements.yaml_tree import Keyed, Leaf, Listed, Node, compose
 from mithaq.node.records.errors import FormError
 from mithaq.v1.record_pb2 import Record
 from mithaq.v1.subject_pb2 import (
