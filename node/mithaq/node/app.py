@@ -7,7 +7,8 @@ a folder, and what it has answered is on disk when it ends, however it ends.
 
 import asyncio
 import random
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -200,19 +201,17 @@ class _App:
         )
         if started is not None:
             started.set_result(Running(port, metrics_port, self.session, self.desk, self.renewal))
-        try:
-            await _until(
-                stop,
-                self.session.run(),
-                self._merge_index(),
-                self._renew(),
-                self.renewal.run(),
-            )
-        finally:
-            grace = timedelta(seconds=self.config.intervals.stop_grace_s)
-            await drain_and_stop(server, self.desk.live, retry_after=DRAIN_RETRY, grace=grace)
-            await self.session.outbox.settled()
-            await health.stop()
+        async with _running(
+            self.session.run(), self._merge_index(), self._renew(), self.renewal.run()
+        ) as tasks:
+            try:
+                await _until(stop, tasks)
+            finally:
+                grace = timedelta(seconds=self.config.intervals.stop_grace_s)
+                await drain_and_stop(server, self.desk.live, retry_after=DRAIN_RETRY, grace=grace)
+                # The session ends last: it shows the hub what was logged until here.
+                await self.session.outbox.settled()
+                await health.stop()
 
     def _server(self, metrics: CollectorRegistry) -> grpc.aio.Server:
         interceptor = CallInterceptor(
@@ -256,15 +255,27 @@ class _App:
                 logger().warning(UPKEEP_FAILED, code=fault.code)
 
 
-async def _until(stop: asyncio.Event, *tasks: Coroutine[Any, Any, None]) -> None:
-    """Run tasks until asked to stop; a task that ends by itself ends all with what it raised."""
-    stopped = asyncio.create_task(stop.wait())
-    running = [asyncio.create_task(each) for each in tasks]
+@asynccontextmanager
+async def _running(
+    *coroutines: Coroutine[Any, Any, None],
+) -> AsyncGenerator[Sequence["asyncio.Task[None]"]]:
+    """Run tasks until the block ends, and wait for their ends."""
+    tasks = [asyncio.create_task(each) for each in coroutines]
     try:
-        done, _ = await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {stopped}:
-            task.result()
+        yield tasks
     finally:
-        for each in (stopped, *running):
+        for each in tasks:
             each.cancel()
-        await asyncio.gather(stopped, *running, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _until(stop: asyncio.Event, tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Wait until asked to stop; a task that ends by itself ends this with what it raised."""
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task in done:
+                task.result()
+    finally:
+        stopped.cancel()

@@ -47,10 +47,15 @@ _EXPECTED: Final = (ExchangeError, TrustError, StoreError, LedgerError, SealingE
 MINUTE_S: Final = 60.0
 OWED_RETRY_S: Final = 5.0
 SUBMIT_DEADLINE_S: Final = 30.0
+# How long a stop waits for the hub to witness the audit log once more. An answer that was cut
+# off is learnt by the first try, and what is not in it shown by the second.
+LAST_SHOWN_S_MAX: Final = 2.0
+LAST_SHOWN_TRIES: Final = 3
 CONNECTED: Final = declare("connected to the hub", "registry_size")
 DISCONNECTED: Final = declare("connection to the hub lost", "code")
 UPKEEP_FAILED: Final = declare("upkeep failed", "code")
 HALTED: Final = declare("signing halted", "code")
+NOT_SHOWN: Final = declare("end of the audit log not witnessed", "code")
 
 
 @dataclass(slots=True)
@@ -171,6 +176,10 @@ class Session:
                 self._announce_keys(registry),
                 self._until_switched(),
             )
+        except asyncio.CancelledError:
+            # An orderly stop, while the connection still stands.
+            await self._show_last(witness)
+            raise
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -189,6 +198,19 @@ class Session:
                     raise
                 logger().warning(UPKEEP_FAILED, code=fault.code().name)
             await asyncio.sleep(self.intervals.witness_s)
+
+    async def _show_last(self, stub: "exchange_pb2_grpc.WitnessServiceAsyncStub") -> None:
+        """Show what was logged since the audit log was last shown, if the hub still takes it.
+
+        Otherwise it is shown at the next start: nothing else waits for it.
+        """
+        try:
+            async with asyncio.timeout(LAST_SHOWN_S_MAX):
+                for _ in range(LAST_SHOWN_TRIES):
+                    if not await self.witness.show(stub):
+                        break
+        except (*_EXPECTED, grpc.aio.AioRpcError, TimeoutError) as fault:
+            logger().info(NOT_SHOWN, code=type(fault).__name__)
 
     async def _send_freeze_lists(self) -> None:
         # From when on each sender is expected to be heard.
