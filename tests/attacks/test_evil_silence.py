@@ -19,6 +19,7 @@ async def test_a_hub_hides_one_stream(world: World) -> None:
     world.evil.say = hidden(stream)
     lost = await world.send()
     await world.evil.has_lied()
+    await world.accepted()
     # Every minute another list names what doesn't come: none of them is old.
     await world.passes(3)
     evidence = await world.caught(STALE, also={CAIRO: OVERDUE})

@@ -87,6 +87,10 @@ class World:
                 while await node.home.database.read(_is_owed):  # noqa: ASYNC110 - rows don't tell
                     await asyncio.sleep(0.02)
 
+    async def accepted(self) -> None:
+        """Return when the hub has accepted all that Cairo sent; its freeze lists name that."""
+        await self.cairo.until(lambda: not self.cairo.session.publisher.unaccepted_entries)
+
     async def arrived(self, result: ActResult, member: str = TUNIS) -> None:
         """Return when a member has opened an alert."""
         await self.nodes[member].until_counted("node_record", _live(result))
