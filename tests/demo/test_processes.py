@@ -36,6 +36,11 @@ def test_ports_are_free_and_all_different() -> None:
     assert all(map(is_free, ports))
 
 
+def test_no_port_is_given_twice_though_nobody_listens_there_yet() -> None:
+    given = [port for _ in range(300) for port in free_ports(2)]
+    assert len(set(given)) == len(given)
+
+
 def test_a_port_that_somebody_listens_on_is_not_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert not is_free(server.getsockname()[1])

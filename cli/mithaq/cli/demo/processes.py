@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mithaq.cli.errors import CliError
 
@@ -33,17 +33,22 @@ POLL_SECONDS = 0.1
 PORT_MIN = 20_000
 PORT_MAX = 32_000
 PORTS_TRIED_MAX = 2_000
+_given: Final[set[int]] = set()
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback interface that nobody listens on; raise CliError."""
+    """Return ports of the loopback interface that nobody listens on; raise CliError.
+
+    Each is given once: whoever was given it before may not listen there yet.
+    """
     found: set[int] = set()
     for _ in range(PORTS_TRIED_MAX):
         if len(found) == count:
             return sorted(found)
         port = PORT_MIN + secrets.randbelow(PORT_MAX - PORT_MIN)
-        if is_free(port):
+        if port not in _given and is_free(port):
             found.add(port)
+            _given.add(port)
     raise CliError(
         "MQ-CONFLICT-PORTS",
         f"no {count} free ports between {PORT_MIN} and {PORT_MAX}",
