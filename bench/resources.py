@@ -66,9 +66,9 @@ async def used_while(pids: Mapping[str, int], act: Awaitable[None]) -> Usage:
     return Usage(seconds, {role: after[role].cpu_s - before[role].cpu_s for role in pids})
 
 
-def wait_quiet(pids: Mapping[str, int]) -> None:
+def wait_quiet(pids: Mapping[str, int], *, within_s: float = QUIET_SECONDS_MAX) -> None:
     """Return when the processes do next to nothing any more, or after a bounded time."""
-    deadline = time.monotonic() + QUIET_SECONDS_MAX
+    deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         before = sum(each.cpu_s for each in sample(pids).values())
         time.sleep(QUIET_SECONDS)
