@@ -212,32 +212,23 @@ class Outbox:
             return False
         return True
 
-    def _may_go(self) -> int:
-        """Return how many of those that wait may be written together."""
-        subjects: set[str] = set()
-        for each in itertools.islice(self._waiting, GROUP_ACTS_MAX):
-            if each.act.subject in subjects:
-                break
-            subjects.add(each.act.subject)
-        return len(subjects)
-
-    def _next_group(self) -> list[_Waiting]:
-        """Return acts for one transaction: no two about the same subject.
+    def _together(self) -> int:
+        """Return how many of those that wait may be written together: no two about one subject.
 
         Catching up touches many alerts, any of which another act may be about: it goes alone.
         """
-        group: list[_Waiting] = []
         subjects: set[str] = set()
-        while self._waiting and len(group) < GROUP_ACTS_MAX:
-            act = self._waiting[0].act
-            alone = isinstance(act, CatchUpItem | ResendItem)
-            if act.subject in subjects or (alone and group):
+        for each in itertools.islice(self._waiting, GROUP_ACTS_MAX):
+            alone = isinstance(each.act, CatchUpItem | ResendItem)
+            if each.act.subject in subjects or (alone and subjects):
                 break
-            subjects.add(act.subject)
-            group.append(self._waiting.popleft())
+            subjects.add(each.act.subject)
             if alone:
                 break
-        return group
+        return len(subjects)
+
+    def _next_group(self) -> list[_Waiting]:
+        return [self._waiting.popleft() for _ in range(self._together())]
 
     async def _commit(self, group: list[_Waiting]) -> None:
         acts = [each.act for each in group]
@@ -254,7 +245,7 @@ class Outbox:
                 await empty_log(self.home.database)
             self._answer(group, written.answers)
             # Who waits already counts as well: else two halves would take turns for ever.
-            self._expected = min(len(group) + self._may_go(), GROUP_ACTS_MAX)
+            self._expected = min(len(group) + self._together(), GROUP_ACTS_MAX)
 
     async def _commit_singly(self, group: list[_Waiting], error: Exception) -> None:
         if len(group) > 1:
