@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,8 @@ STOP_SECONDS_MAX: Final = 15.0
 FINE_POLL_S: Final = 0.002
 # Many nodes that have just come up are busy with one another for a while.
 SETTLED_SECONDS_MAX: Final = 60.0
-IDLE_OF_MANY_SECONDS: Final = 10.0
+# What nodes and hub do by the clock, they do once a minute: lists, views.
+MINUTE_SECONDS: Final = 60.0
 
 
 async def catch_up(product: Product, *, rounds: int, records: int) -> CatchUp:
@@ -61,19 +62,29 @@ async def stop(process: Process) -> None:
 async def fan_out(folder: Path, *, readers: int, records: int) -> FanOut:
     """Issue to so many readers; what hub and sender pay, however long the readers take.
 
-    What they use while nothing is sent is measured before it and taken off: behind it they
-    go on with what was sent.
+    What they use while nothing is sent is measured before it and taken off. Both times are
+    whole minutes, for what they do by the clock they do once a minute; and the first minute
+    is let pass, for then all tell each other what they signed as they began.
     """
     async with running_product(folder, Members(readers=readers)) as product:
         pids = {"hub": product.pids["hub"], "sender": product.pids["sender"]}
         everybody = pids | {each.member: each.process.pid for each in product.site.readers}
         requests = bulk_requests(product.records.make(records))
         await asyncio.to_thread(wait_quiet, everybody, within_s=SETTLED_SECONDS_MAX)
-        idle = await used_while(pids, asyncio.sleep(IDLE_OF_MANY_SECONDS))
+        await asyncio.sleep(MINUTE_SECONDS)
+        await asyncio.to_thread(wait_quiet, everybody, within_s=SETTLED_SECONDS_MAX)
+        idle = await used_while(pids, asyncio.sleep(MINUTE_SECONDS))
         sending = _sent_and_quiet(product, requests, records=records, everybody=everybody)
-        used = await used_while(pids, sending)
+        used = await used_while(pids, _whole_minutes(sending))
     hub, sender = (used.beyond(idle, role) * 1e6 / records for role in ("hub", "sender"))
     return FanOut(readers=readers, records=records, hub_cpu_us=hub, sender_cpu_us=sender)
+
+
+async def _whole_minutes(act: Awaitable[None]) -> None:
+    """Do something, and then nothing until the minute that was begun is over."""
+    began = time.monotonic()
+    await act
+    await asyncio.sleep(-(time.monotonic() - began) % MINUTE_SECONDS)
 
 
 async def _sent_and_quiet(

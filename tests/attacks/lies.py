@@ -28,13 +28,20 @@ def about(stream_id: bytes, kind: str, bend: Bend, *, reader: str = "tn-dgsn") -
     def say(member: str, message: Any) -> Iterable[Any]:  # noqa: ANN401 - as above
         if member != reader or kind_of(message) != kind:
             return [message]
-        if getattr(message, kind).stream_id != stream_id:
+        if _stream_of(message, kind) != stream_id:
             return [message]
         copy = type(message)()
         copy.CopyFrom(message)
         return bend(copy)
 
     return say
+
+
+def _stream_of(message: Any, kind: str) -> bytes:  # noqa: ANN401 - as above
+    told = getattr(message, kind)
+    # The honest hub tells of one stream at a time.
+    about: Any = told.receipts[0] if kind == "receipts" else told
+    return bytes(about.stream_id)
 
 
 def of_kind(kinds: str, bend: Bend, *, reader: str = "tn-dgsn") -> Lie:

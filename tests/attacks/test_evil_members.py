@@ -132,7 +132,8 @@ async def test_a_reader_signs_for_what_it_does_not_hold(league: World) -> None:
     await reader.hello()
     await reader.call.write(exchange_pb2.SubscribeRequest(receipt=lie))
     assert (await reader.answer("reject")).code == "MQ-HUB-RECEIPT-CONFLICT"
-    await league.evil.tell(CAIRO, exchange_pb2.PublishResponse(receipt=lie))
+    told = exchange_pb2.Receipts(receipts=[lie])
+    await league.evil.tell(CAIRO, exchange_pb2.PublishResponse(receipts=told))
     evidence = await league.caught("receipt conflict", CAIRO)
     assert (await league.evidence(CAIRO)).accused == GENEVA
     (conflict,) = evidence.contradictions

@@ -17,16 +17,17 @@ def forged(world: World) -> lies.Bend:
     """Make an `opened` of what a reader only holds, with the hub's own key."""
 
     def tell(message: exchange_pb2.PublishResponse) -> list[exchange_pb2.PublishResponse]:
-        receipt, federation = message.receipt, world.federation.name
-        head = Checkpoint(stream_origin(federation, receipt.stream_id), receipt.size, receipt.root)
-        receipt.role = exchange_pb2.RECEIPT_ROLE_OPENED
-        receipt.cosignature = cosign_ed25519(
-            head,
-            name=cosigner_name(federation, Role.OPENED, receipt.reader),
-            signer=world.evil.hub.context.keys.ed25519,
-            at=now(),
-        ).line()
-        receipt.cosignature_mldsa = ""
+        federation = world.federation.name
+        for receipt in message.receipts.receipts:
+            origin = stream_origin(federation, receipt.stream_id)
+            receipt.role = exchange_pb2.RECEIPT_ROLE_OPENED
+            receipt.cosignature = cosign_ed25519(
+                Checkpoint(origin, receipt.size, receipt.root),
+                name=cosigner_name(federation, Role.OPENED, receipt.reader),
+                signer=world.evil.hub.context.keys.ed25519,
+                at=now(),
+            ).line()
+            receipt.cosignature_mldsa = ""
         return [message]
 
     return tell
@@ -36,7 +37,7 @@ async def test_a_hub_forges_a_receipt(world: World) -> None:
     stream = await world.begun()
     world.evil.say = lies.both(
         lies.about(stream, "bodies", lies.drop),
-        lies.about(stream, "receipt", forged(world), reader=CAIRO),
+        lies.about(stream, "receipts", forged(world), reader=CAIRO),
     )
     lost = await world.send()
     await world.tunis.until_counted("node_receipt", "role = 'held' AND size = 4")
@@ -52,10 +53,10 @@ async def test_a_hub_forges_a_receipt(world: World) -> None:
 
 async def test_a_hub_replays_an_old_receipt(world: World) -> None:
     heard: list[exchange_pb2.PublishResponse] = []
-    world.evil.say = lies.of_kind("receipt", lies.listen(heard), reader=CAIRO)
+    world.evil.say = lies.of_kind("receipts", lies.listen(heard), reader=CAIRO)
     stream = await world.begun()
-    old = [each for each in heard if each.receipt.stream_id == stream]
-    world.evil.say = lies.about(stream, "receipt", lambda _: old, reader=CAIRO)
+    old = [each for each in heard if each.receipts.receipts[0].stream_id == stream]
+    world.evil.say = lies.about(stream, "receipts", lambda _: old, reader=CAIRO)
     await world.arrived(await world.send())
     await world.evil.has_lied()
     await world.passes(2)

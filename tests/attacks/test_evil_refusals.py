@@ -87,7 +87,8 @@ async def test_a_hub_strips_a_readers_refusals(league: World) -> None:
 
 async def test_a_hub_strips_a_readers_refusals_and_their_name(league: World) -> None:
     def strip(message: exchange_pb2.PublishResponse) -> list[exchange_pb2.PublishResponse]:
-        message.receipt.refusals_head = b""
+        for receipt in message.receipts.receipts:
+            receipt.refusals_head = b""
         return [message]
 
     stream = await refused_by_geneva(league, strip)
@@ -106,7 +107,7 @@ async def refused_by_geneva(league: World, bend: lies.Bend | None = None) -> byt
     result = await league.send((GENEVA,))
     stream = result.disclosures[0].stream_id
     drop = lies.about(stream, "refusals", lies.drop, reader=CAIRO)
-    bent = lies.about(stream, "receipt", bend, reader=CAIRO) if bend else drop
+    bent = lies.about(stream, "receipts", bend, reader=CAIRO) if bend else drop
     league.evil.say = lies.both(drop, bent)
     reader = Reader(league.federation, league.evil.node(GENEVA), GENEVA)
     await reader.hello()

@@ -51,7 +51,7 @@ async def test_a_hub_freezes_a_reader_with_the_same_old_list(world: World) -> No
 
 async def test_a_hub_withholds_everything_from_the_sender(world: World) -> None:
     await world.begun()
-    world.evil.say = lies.of_kind("receipt", lies.drop, reader=CAIRO)
+    world.evil.say = lies.of_kind("receipts", lies.drop, reader=CAIRO)
     result = await world.send()
     await world.arrived(result)
     await world.passes(2)

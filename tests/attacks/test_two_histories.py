@@ -78,7 +78,7 @@ async def test_a_sender_and_a_hub_show_two_members_two_histories(league: World) 
 
 
 def views(*receipts: exchange_pb2.Receipt) -> exchange_pb2.SubscribeResponse:
-    return exchange_pb2.SubscribeResponse(views=exchange_pb2.Views(receipts=receipts))
+    return exchange_pb2.SubscribeResponse(views=exchange_pb2.Receipts(receipts=receipts))
 
 
 async def test_a_hub_rolls_a_stream_back(world: World) -> None:

@@ -476,7 +476,7 @@ def test_readers_that_were_shown_two_histories_find_out_by_comparing_receipts(
     same = receipt(federation, batch, HELD, reader="int-iom")
     other = receipt(federation, batch, HELD, reader="int-iom", root=bytes(32))
     for message, alarms in ((same, []), (other, ["receipt conflict"])):
-        views = exchange_pb2.Views(receipts=[message])
+        views = exchange_pb2.Receipts(receipts=[message])
         tunis.home.database.write_sync(partial(compare_views, home=tunis.home, views=views))
         assert tunis.alarms() == alarms
 
@@ -488,7 +488,7 @@ def test_a_receipt_for_no_stream_is_refused_and_its_neighbours_are_compared(
     nameless = receipt(federation, batch, HELD, reader="int-iom")
     nameless.stream_id = b"no stream"
     other = receipt(federation, batch, HELD, reader="int-iom", root=bytes(32))
-    views = exchange_pb2.Views(receipts=[nameless, other])
+    views = exchange_pb2.Receipts(receipts=[nameless, other])
     faults = tunis.home.database.write_sync(partial(compare_views, home=tunis.home, views=views))
     assert [type(each) for each in faults] == [NameFormatError]
     assert tunis.alarms() == ["receipt conflict"]

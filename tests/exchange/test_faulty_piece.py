@@ -82,7 +82,7 @@ def refuse_streams(desk: Desk, *, but: bytes = b"") -> None:
 
 def take(taker: Subscriber, headers: list[ArrivedHeaders], *, views: int = 0) -> list[bytes]:
     """Let a subscriber take what came; return the streams whose headers wait."""
-    arrived = subscriber._Arrived(headers, views=[exchange_pb2.Views()] * views)  # pyright: ignore[reportPrivateUsage] - what a connection makes of its messages
+    arrived = subscriber._Arrived(headers, views=[exchange_pb2.Receipts()] * views)  # pyright: ignore[reportPrivateUsage] - what a connection makes of its messages
     taken = asyncio.run(taker._taken(arrived))  # pyright: ignore[reportPrivateUsage] - as above
     return [one.stream_id for each in taken for one in each.held.waiting]
 

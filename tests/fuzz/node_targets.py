@@ -200,15 +200,16 @@ def sign_list(message: exchange_pb2.FreezeList) -> None:
 
 
 def answer(data: bytes) -> None:
-    """One message to a sender: an acceptance or a reader's receipt."""
+    """One message to a sender: an acceptance or readers' receipts."""
     try:
         message = exchange_pb2.PublishResponse.FromString(data)
     except DecodeError:
         return
     _keep(message)
     kind = message.WhichOneof("message")
-    if kind == "receipt":
-        _sign_receipt(message.receipt, TUNIS)
+    if kind == "receipts":
+        for receipt in message.receipts.receipts[:1]:
+            _sign_receipt(receipt, TUNIS)
     elif kind == "acceptance":
         _sign_acceptance(message.acceptance)
     _keep(message)
@@ -217,8 +218,8 @@ def answer(data: bytes) -> None:
 def _keep(message: exchange_pb2.PublishResponse) -> None:
     answers = Answers()
     kind = message.WhichOneof("message")
-    if kind == "receipt":
-        answers.receipts.append(message.receipt)
+    if kind == "receipts":
+        answers.receipts.extend(message.receipts.receipts)
     elif kind == "acceptance":
         answers.acceptances.append(message.acceptance)
     desk, _ = stage.sender()
@@ -271,7 +272,7 @@ def _deliveries() -> list[bytes]:
         response(headers=_opening()),
         response(bodies=_all_bodies()),
         response(bodies=_opened_before()),
-        response(views=exchange_pb2.Views(receipts=[_receipt(GENEVA)])),
+        response(views=exchange_pb2.Receipts(receipts=[_receipt(GENEVA)])),
         response(freeze_list=_freeze_list()),
     )
     return [each.SerializeToString(deterministic=True) for each in made]
@@ -364,7 +365,7 @@ def _answers() -> list[bytes]:
         refusals=_refused(HUB),
     )
     made = (
-        exchange_pb2.PublishResponse(receipt=receipt),
+        exchange_pb2.PublishResponse(receipts=exchange_pb2.Receipts(receipts=[receipt])),
         exchange_pb2.PublishResponse(acceptance=acceptance),
     )
     return [each.SerializeToString(deterministic=True) for each in made]

@@ -102,6 +102,8 @@ class Pump:
         self.call = call
         self.error: grpc.aio.AioRpcError | None = None
         self._messages: asyncio.Queue[Any] = asyncio.Queue()
+        # Of receipts, which may come together, those that nobody has asked for yet.
+        self._receipts: list[exchange_pb2.Receipt] = []
         self._reading = asyncio.ensure_future(self._run())
 
     async def _run(self) -> None:
@@ -127,6 +129,16 @@ class Pump:
             name = message.WhichOneof("message")
             if kind is None or name == kind:
                 return getattr(message, name)
+
+    async def receipt(self) -> exchange_pb2.Receipt:
+        """Return the next receipt that a sender is told of."""
+        while not self._receipts:
+            self._receipts += (await self.answer("receipts")).receipts
+        return self._receipts.pop(0)
+
+    async def all_receipts(self) -> list[exchange_pb2.Receipt]:
+        """Return those that a sender is told of until nothing comes for a moment."""
+        return [each for told in await self.all_of("receipts") for each in told.receipts]
 
     async def silence(self, seconds: float = 0.25) -> list[str]:
         """Return the kinds of messages that come within a moment."""

@@ -65,7 +65,7 @@ async def exchange(replicas: Replicas) -> None:
     await reader.answer("headers")
     await reader.sign(writer, Role.HELD)
     assert len((await reader.answer("bodies")).bodies) == 4
-    assert (await sender.answer("receipt")).size == writer.size
+    assert (await sender.receipt()).size == writer.size
 
 
 async def test_a_sender_at_one_replica_reaches_a_reader_at_the_other(replicas: Replicas) -> None:

@@ -57,9 +57,9 @@ async def test_what_a_reader_refuses_below_an_older_receipt_of_its_own_reaches_t
     await sender.publish(writer)
     await this.sign(writer, Role.HELD)
     await this.sign(writer, Role.OPENED)
-    opened = await sender.answer("receipt")
+    opened = await sender.receipt()
     while opened.role != exchange_pb2.RECEIPT_ROLE_OPENED:
-        opened = await sender.answer("receipt")
+        opened = await sender.receipt()
     (lost,) = sign_refusals(
         [Refusal(2, "LOST", 1)],
         stream_id=writer.stream_id,

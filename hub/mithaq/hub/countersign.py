@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mithaq.certs.registry import Registry
-from mithaq.hub.directory import HeldReceipt, HeldStream
+from mithaq.hub.directory import HeldStream
 from mithaq.hub.errors import (
     FreezeListRefusedError,
     ReceiptConflictError,
@@ -20,6 +20,7 @@ from mithaq.hub.errors import (
     StreamUnknownError,
 )
 from mithaq.hub.pieces import REFUSED
+from mithaq.hub.receipt_book import HeldReceipt, held_receipt
 from mithaq.hub.receipts import (
     HELD,
     OPENED,
@@ -250,11 +251,12 @@ class ReceiptDesk:
             raise ReceiptRefusedError("a reader refuses more than the stream has")
 
     def _stage(self, key: _Key, receipt: SignedReceipt, stream: HeldStream) -> None:
-        self._receipts[key] = HeldReceipt(
-            log_no=stream.log_no,
-            reader=receipt.reader,
-            role=receipt.role,
-            size=receipt.size,
+        self._receipts[key] = held_receipt(
+            stream.log_no,
+            receipt.reader,
+            receipt.role,
+            receipt.size,
+            stream_id=receipt.stream_id,
             root=receipt.root,
             cosignature=receipt.cosignature,
             refusals_head=receipt.refusals_head,
@@ -313,12 +315,8 @@ class ReceiptDesk:
 
     def _freeze_time(self, key: tuple[str, str]) -> int:
         sender, reader = key
-        return (
-            self._connection.scalar(
-                sa.select(FREEZE.c.at).where(FREEZE.c.sender == sender, FREEZE.c.reader == reader)
-            )
-            or 0
-        )
+        known = _LISTED_AT.run(self._connection, sender=sender, reader=reader).fetchone()
+        return 0 if known is None else int(known[0])
 
     def _replace(self, table: sa.Table, rows: Sequence[dict[str, object]]) -> None:
         if rows:
@@ -340,6 +338,11 @@ def _statements() -> dict[tuple[str, str], Statement]:
 
 
 _REPLACE = _statements()
+_LISTED_AT = Statement(
+    sa.select(FREEZE.c.at).where(
+        FREEZE.c.sender == sa.bindparam("sender"), FREEZE.c.reader == sa.bindparam("reader")
+    )
+)
 _ROOT_AT = Statement(
     sa.select(BATCH.c.root).where(
         BATCH.c.log_no == sa.bindparam("log"), BATCH.c.size == sa.bindparam("size")

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from mithaq.hub.receipt_book import HeldReceipt, ReceiptBook
 from mithaq.hub.recent import RecentBatch, RecentBatches
 from mithaq.ledger.kinds import StreamRole
 from mithaq.ledger.stream import StreamState
@@ -40,20 +41,6 @@ class HeldStream:
     def role(self) -> StreamRole:
         """Whether it carries disclosures or answers."""
         return self.state.opening.role
-
-
-@dataclass(frozen=True, slots=True)
-class HeldReceipt:
-    """A reader's newest receipt of a role; `role` is the number of exchange.proto."""
-
-    log_no: int
-    reader: str
-    role: int
-    size: int
-    root: bytes
-    cosignature: str
-    # Of an opened: which list of refusals its reader signed as its newest; empty for none.
-    refusals_head: bytes = b""
 
 
 @dataclass(eq=False, slots=True)
@@ -109,8 +96,8 @@ class Directory:
         self._by_reader: dict[str, list[int]] = {}
         self._by_sender: dict[str, list[int]] = {}
         self.recent = RecentBatches()
+        self.receipts = ReceiptBook()
         self._stored_bytes: Counter[int] = Counter()
-        self._receipts: dict[int, dict[tuple[str, int], HeldReceipt]] = {}
         # Streams of which a reader has ever refused something.
         self._refused: set[int] = set()
         self._readers_listening: dict[str, set[Listener]] = {}
@@ -139,17 +126,9 @@ class Directory:
         """Return the streams that this member writes, oldest first."""
         return [self._streams[log_no] for log_no in self._by_sender.get(member, ())]
 
-    def receipts(self, log_no: int) -> list[HeldReceipt]:
-        """Return each reader's newest receipts of a stream."""
-        return list(self._receipts.get(log_no, {}).values())
-
-    def receipt(self, log_no: int, reader: str, role: int) -> HeldReceipt | None:
-        """Return a reader's newest receipt of a role, if there is one."""
-        return self._receipts.get(log_no, {}).get((reader, role))
-
     def signed_size(self, log_no: int, reader: str, role: int) -> int:
         """Return how far a reader has signed in a role; 0 if not at all."""
-        receipt = self.receipt(log_no, reader, role)
+        receipt = self.receipts.one(log_no, reader, role)
         return receipt.size if receipt else 0
 
     def has_refusals(self, log_no: int) -> bool:
@@ -191,7 +170,7 @@ class Directory:
         for stream in streams:
             self._put(stream)
         for receipt in receipts:
-            self._put_receipt(receipt)
+            self.receipts.put(receipt)
 
     def apply(self, changes: Changes) -> None:
         """Take in what was committed, and wake whoever waits for it."""
@@ -250,12 +229,6 @@ class Directory:
             # A look at the database that began before our own last transaction.
             return
         self._streams[stream.log_no] = stream
-
-    def _put_receipt(self, receipt: HeldReceipt) -> None:
-        known = self._receipts.setdefault(receipt.log_no, {})
-        older = known.get((receipt.reader, receipt.role))
-        if older is None or older.size <= receipt.size:
-            known[receipt.reader, receipt.role] = receipt
 
     def _wake_readers(self, log_no: int) -> None:
         for member in self._streams[log_no].audience:

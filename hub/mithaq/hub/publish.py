@@ -17,9 +17,10 @@ from mithaq.hub.batch import PublishedBatch, parse_batch, run_message
 from mithaq.hub.committer import Accepted, Outcome
 from mithaq.hub.connection import Inbox, Outbox, drain_message, rejection, run_until_over
 from mithaq.hub.context import Context, HubContext
-from mithaq.hub.directory import HeldReceipt, HeldStream, Listener
+from mithaq.hub.directory import HeldStream, Listener
 from mithaq.hub.errors import BatchFormatError, StreamUnknownError
 from mithaq.hub.reading import own_range
+from mithaq.hub.receipt_book import in_messages, tell
 from mithaq.hub.receipts import parse_freeze_list
 from mithaq.hub.refusals import parse_lists
 from mithaq.service.identity import Draining, current_call
@@ -99,8 +100,8 @@ class Publication:
         )
         # The newest list of refusals that was sent of each stream.
         self._listed: dict[int, int] = {}
-        # The size of the newest receipt that was sent, by stream, reader and role.
-        self._told: dict[tuple[int, str, int], tuple[int, bytes]] = {}
+        # The number of the newest receipt that there was when it was told, by stream.
+        self._told: dict[int, int] = {}
         # On the loop's clock: no further request is read before.
         self._held_until = 0.0
         self._inbox = Inbox(context.read)
@@ -201,15 +202,15 @@ class Publication:
     async def _send_receipts_of(self, stream: HeldStream) -> None:
         """Send the receipts not sent here yet, after the lists of refusals that they name."""
         # Taken before the lists are read: so every list that one of them names is among those.
-        receipts = self._hub.directory.receipts(stream.log_no)
-        if receipts and self._hub.directory.has_refusals(stream.log_no):
+        book = self._hub.directory.receipts
+        receipts = book.since(stream.log_no, self._told.get(stream.log_no, 0))
+        self._told[stream.log_no] = book.number
+        if self._hub.directory.has_refusals(stream.log_no):
             await self._send_lists_of(stream)
-        for receipt in receipts:
-            key, said = (receipt.log_no, receipt.reader, receipt.role), _said_by(receipt)
-            if self._told.get(key) != said:
-                self._told[key] = said
-                message = receipt_message(receipt, stream)
-                await self._outbox.send(exchange_pb2.PublishResponse(receipt=message))
+        for portion in in_messages(receipts):
+            message = exchange_pb2.PublishResponse()
+            tell(message.receipts.receipts, portion)
+            await self._outbox.send(message)
 
     async def _send_lists_of(self, stream: HeldStream) -> None:
         more = True
@@ -244,21 +245,3 @@ def acceptance(accepted: Accepted) -> exchange_pb2.Acceptance:
     if accepted.refusals:
         message.refusals.MergeFromString(accepted.refusals)
     return message
-
-
-def _said_by(receipt: HeldReceipt) -> tuple[int, bytes]:
-    """Return what a reader's receipt says that its one before may not have said."""
-    return receipt.size, receipt.refusals_head
-
-
-def receipt_message(receipt: HeldReceipt, stream: HeldStream) -> exchange_pb2.Receipt:
-    """Return a stored receipt as it travels."""
-    return exchange_pb2.Receipt(
-        stream_id=stream.state.stream_id,
-        reader=receipt.reader,
-        role=exchange_pb2.ReceiptRole.ValueType(receipt.role),
-        size=receipt.size,
-        root=receipt.root,
-        cosignature=receipt.cosignature,
-        refusals_head=receipt.refusals_head,
-    )

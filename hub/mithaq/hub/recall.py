@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from mithaq.hub.directory import Directory, HeldReceipt, HeldStream
+from mithaq.hub.directory import Directory, HeldStream
+from mithaq.hub.receipt_book import HeldReceipt, held_receipt
 from mithaq.hub.tables import EPOCH, READER_REFUSAL, RECEIPT, STREAM
 from mithaq.ledger.kinds import EntryKind
 from mithaq.ledger.stream import StreamState
@@ -73,9 +74,20 @@ def recall_receipts(
         RECEIPT.c.reader,
         RECEIPT.c.role,
         RECEIPT.c.size,
+        STREAM.c.stream_id,
         RECEIPT.c.root,
         RECEIPT.c.cosignature,
         RECEIPT.c.refusals_head,
     )
-    for row in connection.execute(sa.select(*columns).where(*where)):
-        yield HeldReceipt(*row)
+    wanted = sa.select(*columns).join(STREAM, STREAM.c.log_no == RECEIPT.c.log_no).where(*where)
+    for row in connection.execute(wanted):
+        yield held_receipt(
+            row.log_no,
+            row.reader,
+            row.role,
+            row.size,
+            stream_id=row.stream_id,
+            root=row.root,
+            cosignature=row.cosignature,
+            refusals_head=row.refusals_head,
+        )

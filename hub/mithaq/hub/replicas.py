@@ -18,8 +18,9 @@ from mithaq.certs.errors import TrustError
 from mithaq.hub.batch import PublishedBatch
 from mithaq.hub.committer import Work
 from mithaq.hub.context import HubContext
-from mithaq.hub.directory import Changes, Directory, HeldReceipt, HeldStream
+from mithaq.hub.directory import Changes, Directory, HeldStream
 from mithaq.hub.recall import recall_receipts, recall_stream
+from mithaq.hub.receipt_book import HeldReceipt
 from mithaq.hub.receipts import SignedReceipt
 from mithaq.hub.tables import (
     ENROLMENT,

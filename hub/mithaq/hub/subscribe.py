@@ -8,7 +8,7 @@ old, so that nobody can be made to read an older state beside the newer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -21,11 +21,11 @@ from mithaq.hub.committer import Outcome
 from mithaq.hub.connection import Inbox, Outbox, drain_message, rejection, run_until_over
 from mithaq.hub.context import Context, HubContext
 from mithaq.hub.delivery import Delivery, Outlet, Release, Standing
-from mithaq.hub.directory import HeldReceipt, HeldStream, Listener
+from mithaq.hub.directory import HeldStream, Listener
 from mithaq.hub.errors import ReceiptRefusedError
 from mithaq.hub.pieces import OPENED as OPENED_BEFORE
 from mithaq.hub.pieces import BodyPiece, HeaderPiece
-from mithaq.hub.publish import receipt_message
+from mithaq.hub.receipt_book import HeldReceipt, in_messages, tell
 from mithaq.hub.receipts import OPENED, parse_receipt
 from mithaq.hub.recent import Part
 from mithaq.hub.refusals import parse_lists
@@ -36,7 +36,6 @@ from mithaq.v1 import exchange_pb2
 
 SERVICE = exchange_pb2.DESCRIPTOR.services_by_name["SubscribeService"].full_name
 HELLO_WAIT_S = 10.0
-RECEIPTS_PER_VIEW_MAX = 128
 RECEIPTS_IN_FLIGHT_MAX = 64
 REPLACED = Draining(timedelta(seconds=1))
 
@@ -91,7 +90,8 @@ class Subscription:
         self._outbox: Outbox[exchange_pb2.SubscribeResponse | bytes] = Outbox(
             context.write, counted=hub.metrics.count_sent
         )
-        self._seen: dict[tuple[int, str, int], int] = {}
+        # The number of the newest receipt that there was when views were last sent.
+        self._seen = 0
 
     async def run(self, call: LiveCall) -> None:
         """Serve the call until it is over."""
@@ -185,7 +185,7 @@ class Subscription:
             self._hub.note_missing(stream, piece.missing)
         opened = None
         if any(each.reason == OPENED_BEFORE for each in piece.omitted):
-            opened = self._hub.directory.receipt(stream.log_no, self._member, OPENED)
+            opened = self._hub.directory.receipts.one(stream.log_no, self._member, OPENED)
         message = partial(_bodies_message, stream, piece, opened)
         if not piece.is_whole:
             # What is left out, and why, is this reader's own.
@@ -204,25 +204,23 @@ class Subscription:
 
     async def _send_views(self) -> None:
         while True:
-            news = list(self._new_views())
-            for start in range(0, len(news), RECEIPTS_PER_VIEW_MAX):
-                views = exchange_pb2.Views(receipts=news[start : start + RECEIPTS_PER_VIEW_MAX])
-                await self._outbox.send(exchange_pb2.SubscribeResponse(views=views))
+            for portion in in_messages(self._new_views()):
+                message = exchange_pb2.SubscribeResponse()
+                tell(message.views.receipts, portion)
+                await self._outbox.send(message)
             await asyncio.sleep(self._hub.intervals.views_s)
 
-    def _new_views(self) -> Iterator[exchange_pb2.Receipt]:
-        """Yield what other readers have signed since it was last sent here (PROTOCOL 5.6)."""
-        for stream in self._hub.directory.read_by(self._member):
-            for receipt in self._hub.directory.receipts(stream.log_no):
-                if receipt.reader != self._member and self._is_news(receipt):
-                    yield receipt_message(receipt, stream)
-
-    def _is_news(self, receipt: HeldReceipt) -> bool:
-        key = receipt.log_no, receipt.reader, receipt.role
-        if self._seen.get(key, 0) >= receipt.size:
-            return False
-        self._seen[key] = receipt.size
-        return True
+    def _new_views(self) -> list[HeldReceipt]:
+        """Return what other readers have signed since it was last sent here (PROTOCOL 5.6)."""
+        directory = self._hub.directory
+        news = [
+            receipt
+            for stream in directory.read_by(self._member)
+            for receipt in directory.receipts.since(stream.log_no, self._seen)
+            if receipt.reader != self._member
+        ]
+        self._seen = directory.receipts.number
+        return news
 
     async def _say_goodbye(self, over: BaseException | Draining | None) -> None:
         if over is None:
@@ -265,7 +263,7 @@ def _bodies_message(stream: HeldStream, piece: BodyPiece, opened: HeldReceipt | 
                 )
                 for each in piece.omitted
             ],
-            opened=receipt_message(opened, stream) if opened else None,
+            opened=exchange_pb2.Receipt.FromString(opened.message) if opened else None,
         )
     )
     return message.SerializeToString()

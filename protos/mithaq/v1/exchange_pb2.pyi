@@ -455,13 +455,37 @@ class PublishRequest(_message.Message):
 Global___PublishRequest: _TypeAlias = PublishRequest  # noqa: Y015
 
 @_typing.final
+class Receipts(_message.Message):
+    """Newest receipts: for a sender those of its readers (PROTOCOL 5.5), for a reader those of its
+    streams' whole audiences (PROTOCOL 5.6).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Receipt]: ...
+    def __init__(
+        self,
+        *,
+        receipts: _abc.Iterable[Global___Receipt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipts", b"receipts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Receipts: _TypeAlias = Receipts  # noqa: Y015
+
+@_typing.final
 class PublishResponse(_message.Message):
     """Hub to sender."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCEPTANCE_FIELD_NUMBER: _builtins.int
-    RECEIPT_FIELD_NUMBER: _builtins.int
+    RECEIPTS_FIELD_NUMBER: _builtins.int
     REJECT_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
     BACK_PRESSURE_MS_FIELD_NUMBER: _builtins.int
@@ -471,8 +495,8 @@ class PublishResponse(_message.Message):
     @_builtins.property
     def acceptance(self) -> Global___Acceptance: ...
     @_builtins.property
-    def receipt(self) -> Global___Receipt:
-        """Newest receipts of the readers of the sender's streams."""
+    def receipts(self) -> Global___Receipts:
+        """Of one of the sender's streams, what its readers have signed since they were last told."""
 
     @_builtins.property
     def reject(self) -> Global___Reject: ...
@@ -486,17 +510,17 @@ class PublishResponse(_message.Message):
         self,
         *,
         acceptance: Global___Acceptance | None = ...,
-        receipt: Global___Receipt | None = ...,
+        receipts: Global___Receipts | None = ...,
         reject: Global___Reject | None = ...,
         drain: Global___Drain | None = ...,
         back_pressure_ms: _builtins.int = ...,
         refusals: Global___RefusalList | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "back_pressure_ms", b"back_pressure_ms", "drain", b"drain", "message", b"message", "receipt", b"receipt", "refusals", b"refusals", "reject", b"reject"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "back_pressure_ms", b"back_pressure_ms", "drain", b"drain", "message", b"message", "receipts", b"receipts", "refusals", b"refusals", "reject", b"reject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "back_pressure_ms", b"back_pressure_ms", "drain", b"drain", "message", b"message", "receipt", b"receipt", "refusals", b"refusals", "reject", b"reject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "back_pressure_ms", b"back_pressure_ms", "drain", b"drain", "message", b"message", "receipts", b"receipts", "refusals", b"refusals", "reject", b"reject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["acceptance", "receipt", "reject", "drain", "back_pressure_ms", "refusals"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["acceptance", "receipts", "reject", "drain", "back_pressure_ms", "refusals"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -825,28 +849,6 @@ class Bodies(_message.Message):
 Global___Bodies: _TypeAlias = Bodies  # noqa: Y015
 
 @_typing.final
-class Views(_message.Message):
-    """The newest receipts of a stream's audience (PROTOCOL 5.6)."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    RECEIPTS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def receipts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Receipt]: ...
-    def __init__(
-        self,
-        *,
-        receipts: _abc.Iterable[Global___Receipt] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipts", b"receipts"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Views: _TypeAlias = Views  # noqa: Y015
-
-@_typing.final
 class SubscribeResponse(_message.Message):
     """Hub to reader."""
 
@@ -863,7 +865,7 @@ class SubscribeResponse(_message.Message):
     @_builtins.property
     def bodies(self) -> Global___Bodies: ...
     @_builtins.property
-    def views(self) -> Global___Views: ...
+    def views(self) -> Global___Receipts: ...
     @_builtins.property
     def freeze_list(self) -> Global___FreezeList: ...
     @_builtins.property
@@ -875,7 +877,7 @@ class SubscribeResponse(_message.Message):
         *,
         headers: Global___Headers | None = ...,
         bodies: Global___Bodies | None = ...,
-        views: Global___Views | None = ...,
+        views: Global___Receipts | None = ...,
         freeze_list: Global___FreezeList | None = ...,
         reject: Global___Reject | None = ...,
         drain: Global___Drain | None = ...,

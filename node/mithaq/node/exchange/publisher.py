@@ -193,7 +193,7 @@ class Publisher:
     async def _receive(self, call: PublishCall) -> None:
         takers: dict[str, Callable[[exchange_pb2.PublishResponse], None]] = {
             "acceptance": self._take_acceptance,
-            "receipt": self._take_receipt,
+            "receipts": self._take_receipts,
             "refusals": self._take_refusals,
             "reject": self._take_reject,
             "back_pressure_ms": self._take_back_pressure,
@@ -216,8 +216,8 @@ class Publisher:
             del progress.in_flight[size]
         self._news.set()
 
-    def _take_receipt(self, response: exchange_pb2.PublishResponse) -> None:
-        self._answers.receipts.append(response.receipt)
+    def _take_receipts(self, response: exchange_pb2.PublishResponse) -> None:
+        self._answers.receipts.extend(response.receipts.receipts)
         self._answered.set()
 
     def _take_refusals(self, response: exchange_pb2.PublishResponse) -> None:

@@ -68,7 +68,7 @@ class _Arrived:
 
     headers: list[ArrivedHeaders] = field(default_factory=list[ArrivedHeaders])
     bodies: list[ArrivedBodies] = field(default_factory=list[ArrivedBodies])
-    views: list[exchange_pb2.Views] = field(default_factory=list[exchange_pb2.Views])
+    views: list[exchange_pb2.Receipts] = field(default_factory=list[exchange_pb2.Receipts])
     freeze_lists: list[exchange_pb2.FreezeList] = field(
         default_factory=list[exchange_pb2.FreezeList]
     )

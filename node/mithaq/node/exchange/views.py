@@ -57,7 +57,7 @@ DAY: Final = timedelta(days=1)
 
 
 def compare_views(
-    connection: sa.Connection, home: Home, views: exchange_pb2.Views
+    connection: sa.Connection, home: Home, views: exchange_pb2.Receipts
 ) -> list[Exception]:
     """Compare other readers' receipts with the roots that are held here; keep those that agree."""
     faults: list[Exception] = []
