@@ -204,10 +204,21 @@ async def _alone(found: Found, sizes: Sizes, *, only: Collection[str], folder: P
 
 async def _fan_out(sizes: Sizes, folder: Path, say: Say) -> tuple[FanOut, ...]:
     found: list[FanOut] = []
-    for readers in sizes.readers:
-        say(f"{readers} readers")
+    plays = [(readers, True) for readers in sizes.readers] if lone.can_part() else []
+    # And the most of them once more, where all share all processors.
+    plays += [(readers, False) for readers in (sizes.readers[-1:] if plays else sizes.readers)]
+    for readers, apart in plays:
+        say(f"{readers} readers" + ("" if apart else ", on any processor"))
         place = folder / f"readers-{readers}"
-        found.append(await lone.fan_out(place, readers=readers, records=sizes.fan_out))
+        found.append(
+            await lone.fan_out(
+                place,
+                readers=readers,
+                records=sizes.fan_out,
+                apart=apart,
+                period_s=sizes.period_s,
+            )
+        )
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
     return tuple(found)
 

@@ -66,7 +66,7 @@ def plots(result: Result) -> Iterator[Plot]:
         words = "records issued one by one: answers per second, and as a multiple of NATS"
         panels = partial(_answers, figures=callers), partial(_multiples, figures=callers)
         yield Plot("callers", words, panels)
-    if len(fan_out := result.fan_out) > 1:
+    if len(fan_out := alike(result.fan_out)) > 1:
         words = "CPU of a record at hub and sender by the number of readers"
         yield Plot("readers", words, (partial(_readers, figures=fan_out),))
     if len(stored := result.stored) > 1:
@@ -142,6 +142,11 @@ def _multiples(axes: Axes, figures: Sequence[Callers]) -> None:
 
 
 # --- many readers, much stored --------------------------------------------------------
+
+
+def alike(figures: Sequence[FanOut]) -> Sequence[FanOut]:
+    """Return those that were played as the first was: on processors apart, or not."""
+    return [each for each in figures if each.apart == figures[0].apart]
 
 
 def _readers(axes: Axes, figures: Sequence[FanOut]) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,6 +64,14 @@ async def used_while(pids: Mapping[str, int], act: Awaitable[None]) -> Usage:
     await act
     seconds, after = time.perf_counter() - began, sample(pids)
     return Usage(seconds, {role: after[role].cpu_s - before[role].cpu_s for role in pids})
+
+
+def keep_on(pids: Iterable[int], processors: Iterable[int]) -> None:
+    """Let processes run on these processors only, with all threads that they have or begin."""
+    wanted = set(processors)
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), wanted)
 
 
 def wait_quiet(pids: Mapping[str, int], *, within_s: float = QUIET_SECONDS_MAX) -> None:

@@ -172,9 +172,13 @@ class CatchUp(_Value):
 
 
 class FanOut(_Value):
-    """What one record costs hub and sender with so many readers, in µs of CPU."""
+    """What one record costs hub and sender with so many readers, in µs of CPU.
+
+    Where they are `apart`, the readers run on another processor than hub and sender.
+    """
 
     readers: int
+    apart: bool = True
     records: int
     hub_cpu_us: float
     sender_cpu_us: float

@@ -22,6 +22,8 @@ class Sizes:
     catch_up: int = 256
     readers: tuple[int, ...] = ()
     fan_out: int = 1024
+    # How long what is done by the clock takes to come round.
+    period_s: float = 60
     stored: tuple[int, ...] = ()
     stored_rounds: int = 1
     # Of which all come back at the first and at the last level of what is stored.

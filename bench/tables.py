@@ -198,10 +198,15 @@ def _catch_up(each: CatchUp) -> Table:
 
 def _fan_out(figures: tuple[FanOut, ...]) -> Table:
     rows = tuple(
-        (str(each.readers), f"{each.hub_cpu_us:.0f}", f"{each.sender_cpu_us:.0f}")
+        (
+            str(each.readers),
+            "of their own" if each.apart else "any",
+            f"{each.hub_cpu_us:.0f}",
+            f"{each.sender_cpu_us:.0f}",
+        )
         for each in figures
     )
-    columns = ("readers", "hub CPU, µs per record", "sender CPU, µs per record")
+    columns = ("readers", "their processor", "hub CPU, µs per record", "sender CPU, µs per record")
     return Table("Many readers", columns, rows)
 
 

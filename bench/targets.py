@@ -143,15 +143,22 @@ def further_reader_us(first: FanOut, more: FanOut) -> float:
 
 def _fan_out(figures: Sequence[FanOut]) -> Iterator[Line]:
     first, *others = figures
-    for more in others:
+    judged = [each for each in others if each.apart == first.apart]
+    for more in judged:
         name = f"hub, µs per record and further reader, {more.readers} readers"
         yield FURTHER_READER_US.line(
             name, further_reader_us(first, more), applies=_is_told_apart(more)
         )
-    for more in others if first.sender_cpu_us > 0 else ():
+    for more in judged if first.sender_cpu_us > 0 else ():
         name = f"sender, CPU for {more.readers} readers × that for {first.readers}"
         ratio = more.sender_cpu_us / first.sender_cpu_us
         yield SENDER_RATIO.line(name, ratio, applies=_is_told_apart(more))
+    for more in others:
+        if more not in judged and first.sender_cpu_us > 0:
+            name = f"{more.readers} readers on any processor: hub, µs; sender, ×"
+            ratio = more.sender_cpu_us / first.sender_cpu_us
+            measured = f"{further_reader_us(first, more):.1f}; {ratio:.2f}"
+            yield Line(name, measured, "stated", "–", None)
 
 
 def _is_told_apart(more: FanOut) -> bool:

@@ -1,6 +1,9 @@
 """Measurements on federations of their own, as small as they can be; no figure is judged."""
 
 import asyncio
+import os
+import subprocess
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,8 +12,9 @@ import pytest
 from bench import returning
 from bench.joining import cold_sync
 from bench.link import Link, running_link
-from bench.lone import fan_out
+from bench.lone import can_part, fan_out
 from bench.plan import Found
+from bench.resources import keep_on
 from bench.storing import Growth, Plan, grow
 
 ROLES = {"sender", "hub", "reader"}
@@ -18,8 +22,23 @@ ROLES = {"sender", "hub", "reader"}
 
 @pytest.mark.timeout(180)
 async def test_hub_and_sender_are_measured_with_several_readers(tmp_path: Path) -> None:
-    found = await fan_out(tmp_path / "readers", readers=2, records=256)
-    assert (found.readers, found.records) == (2, 256)
+    began = time.monotonic()
+    place = tmp_path / "readers"
+    found = await fan_out(place, readers=2, records=256, apart=can_part(), period_s=2)
+    assert (found.readers, found.records, found.apart) == (2, 256, can_part())
+    # Nothing is measured in the first period, idle in the second, at work in whole ones.
+    assert time.monotonic() - began >= 3 * 2
+
+
+def test_processes_are_kept_on_the_processors_they_are_given() -> None:
+    allowed = os.sched_getaffinity(0)
+    wanted = {max(allowed)}
+    with subprocess.Popen(["sleep", "60"]) as process:  # noqa: S607 - of every machine
+        keep_on([process.pid], wanted)
+        found = os.sched_getaffinity(process.pid)
+        process.kill()
+    assert found == wanted
+    assert os.sched_getaffinity(0) == allowed
 
 
 @pytest.mark.timeout(180)

@@ -192,6 +192,14 @@ def test_many_readers_are_judged_by_hub_and_by_sender(
     assert [each.is_met for each in targets.lines(result)] == [met_there] * 2
 
 
+def test_readers_who_share_all_processors_are_stated_and_not_judged() -> None:
+    crowded = FanOut(readers=31, apart=False, records=1, hub_cpu_us=330, sender_cpu_us=80)
+    result = bare().model_copy(update={"fan_out": (*whole().fan_out, crowded)})
+    *judged, stated = targets.lines(result)
+    assert [each.is_met for each in judged] == [True, True]
+    assert (stated.measured, stated.must, stated.is_met) == ("10.0; 2.00", "stated", None)
+
+
 @pytest.mark.parametrize(("hub_us", "sender_us"), [(-1, 40), (0, 40), (200, 0)])
 def test_what_idle_work_outweighs_meets_nothing(hub_us: float, sender_us: float) -> None:
     more = FanOut(readers=31, records=1, hub_cpu_us=hub_us, sender_cpu_us=sender_us)

@@ -38,6 +38,7 @@ SMALLEST = Sizes(
     nodes=3,
     readers=(2,),
     fan_out=256,
+    period_s=2,
     cold_sync=300,
 )
 
