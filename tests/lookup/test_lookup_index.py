@@ -25,6 +25,7 @@ from mithaq.node.lookup.runs import (
 )
 from mithaq.node.lookup.tables import LOOKUP_TABLES, PAGE, RUN
 from mithaq.store.engine import Database, open_database
+from tests.counting import statements_of
 from tests.node_records.alerts import chance
 
 Said = dict[bytes, set[int]]
@@ -162,6 +163,45 @@ class TestIndex:
         add(indexed, [(2, [bytes(16)])])
         assert numbers(indexed, bytes(16)) == [2]
 
+    def test_a_run_of_which_nothing_is_left_is_no_run_any_more(self, indexed: Database) -> None:
+        for number in range(index.MERGED_RUNS + 1):
+            add(indexed, [(number, [bytes(16)])])
+            indexed.write_sync(
+                lambda connection, number=number: index.remove(  # type: ignore[misc]
+                    connection, [entry_of(bytes(16), number)]
+                )
+            )
+        assert runs_by_level(indexed) == {}
+
+    def test_what_a_merge_fills_stays_a_run_while_it_is_empty(self, indexed: Database) -> None:
+        said = filled(indexed, chance(), appends=16, records=330, keys=4)
+        steps = merge(indexed, entries_max=1_000)
+        next(steps)
+        moved = sa.select(PAGE.c.entries).join(RUN, RUN.c.run_no == PAGE.c.run_no)
+        blobs = indexed.read_sync(
+            lambda connection: list(connection.scalars(moved.where(RUN.c.level == 1)))
+        )
+        gone = [entry for blob in blobs for entry in unpack(blob)]
+        assert indexed.write_sync(lambda connection: index.remove(connection, gone)) == len(gone)
+        assert runs_by_level(indexed) == {0: 16, 1: 1}
+        for _ in steps:
+            pass
+        for entry in gone:
+            said[entry[:16]].discard(int.from_bytes(entry[16:], "big"))
+        assert runs_by_level(indexed) == {1: 1}
+        check(indexed, dict(list(said.items())[::100]))
+
+    def test_many_entries_of_one_key_are_removed_from_all_its_pages(
+        self, indexed: Database
+    ) -> None:
+        common, many = bytes(16), range(1, 3 * PAGE_ENTRIES_MAX)
+        add(indexed, [(n, [common]) for n in many])
+        add(indexed, [(0, [common, b"\xff" * 16])])
+        gone = [entry_of(common, n) for n in (0, *many[::2], *many[-3:], 10**9)]
+        removed = indexed.write_sync(lambda connection: index.remove(connection, gone))
+        left = sorted(set(many[1::2]) - set(many[-3:]))
+        assert (removed, numbers(indexed, common)) == (len(many) + 1 - len(left), left)
+
     def test_a_record_that_came_twice_is_found_and_kept_once(self, indexed: Database) -> None:
         long = [(n, [bytes([n % 250]) * 16]) for n in range(400)]
         for _ in range(index.MERGED_RUNS):
@@ -200,6 +240,23 @@ class TestIndex:
         with pytest.raises(RuntimeError):
             indexed.write_sync(broken)
         assert numbers(indexed, bytes(16)) == []
+
+
+def test_the_pages_of_a_key_are_asked_for_once_however_many_entries_go(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'node.db'}")
+    database.write_sync(
+        lambda connection: SQLModel.metadata.create_all(connection, tables=list(LOOKUP_TABLES))
+    )
+    add(database, [(n, [bytes(16)]) for n in range(PAGE_ENTRIES_MAX)])
+
+    def looks(connection: sa.Connection, count: int) -> int:
+        gone = [entry_of(bytes(16), n) for n in range(count)]
+        with statements_of(connection) as seen:
+            assert index.remove(connection, gone) == count
+        return sum(each.startswith("SELECT") for each in seen)
+
+    assert database.write_sync(lambda connection: looks(connection, 500)) == 1
+    database.close()
 
 
 def test_no_byte_of_a_removed_key_is_left_in_the_files(tmp_path: Path) -> None:

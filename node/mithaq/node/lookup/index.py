@@ -8,7 +8,8 @@ sees everything. A removed entry is gone from its page when the transaction comm
 which is why erasure receipts are signed after it (PROTOCOL 5.9).
 """
 
-from collections.abc import Collection, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +30,7 @@ from mithaq.node.lookup.runs import (
 )
 from mithaq.node.lookup.tables import PAGE, RUN
 from mithaq.store.engine import bulk_insert
+from mithaq.store.parts import in_parts
 from mithaq.store.statement import Statement
 
 MERGED_RUNS: Final = 16
@@ -60,16 +62,28 @@ def numbers(connection: sa.Connection, key: bytes) -> list[int]:
 
 def remove(connection: sa.Connection, entries: Collection[bytes]) -> int:
     """Take entries out and return how many there were; their pages are rewritten."""
+    by_key: dict[bytes, list[bytes]] = {}
+    for entry in sorted(set(entries)):
+        by_key.setdefault(entry[:KEY_BYTES], []).append(entry)
     by_page: dict[tuple[int, int], set[bytes]] = {}
     pages: dict[tuple[int, int], _StoredPage] = {}
-    for entry in set(entries):
-        for page in _pages_with(connection, entry[:KEY_BYTES]):
-            if holds(page.blob, entry):
+    for key, wanted in by_key.items():
+        # Once for a key: a sender may give it to any number of records, on any number of pages.
+        for page in _pages_with(connection, key):
+            first, last = page.blob[:ENTRY_BYTES], page.blob[-ENTRY_BYTES:]
+            near = wanted[bisect_left(wanted, first) : bisect_right(wanted, last)]
+            gone = {entry for entry in near if holds(page.blob, entry)}
+            if gone:
                 place = page.run_no, page.page_no
                 pages[place] = page
-                by_page.setdefault(place, set()).add(entry)
+                by_page.setdefault(place, set()).update(gone)
+    emptied: set[int] = set()
     for place, gone in by_page.items():
-        _replace(connection, pages[place], without(pages[place].blob, gone))
+        left = without(pages[place].blob, gone)
+        _replace(connection, pages[place], left)
+        if not left:
+            emptied.add(place[0])
+    _drop_empty(connection, emptied)
     return sum(map(len, by_page.values()))
 
 
@@ -196,7 +210,7 @@ def _joined(connection: sa.Connection, entries: list[bytes]) -> bool:
 
 def _pages_with(connection: sa.Connection, key: bytes) -> list[_StoredPage]:
     """Return the pages that hold a key: of each run at most one, unless many records share it."""
-    rows = connection.execute(_PAGES_WITH, {"key": key})
+    rows = _PAGES_WITH.run(connection, key=key).fetchall()
     return [_StoredPage(*row) for row in rows if row[0] is not None]
 
 
@@ -223,7 +237,7 @@ def _pages_with_statement() -> sa.Executable:
 
 
 # Made once: making a statement costs more than running it.
-_PAGES_WITH: Final = _pages_with_statement()
+_PAGES_WITH: Final = Statement(_pages_with_statement())
 _NEWEST: Final = Statement(
     sa.select(PAGE.c.run_no, PAGE.c.page_no, PAGE.c.entries)
     .join(RUN, RUN.c.run_no == PAGE.c.run_no)
@@ -233,6 +247,11 @@ _NEWEST: Final = Statement(
         RUN.c.drains_into.is_(None),
     )
     .limit(2)
+)
+_IS_FILLED: Final = sa.exists().where(PAGE.c.run_no == RUN.c.run_no)
+_SOURCE: Final = RUN.alias()
+_IS_TARGET: Final = sa.exists(
+    sa.select(_SOURCE.c.run_no).where(_SOURCE.c.drains_into == RUN.c.run_no)
 )
 _REWRITE: Final = Statement(
     sa.update(PAGE)
@@ -246,6 +265,15 @@ _REWRITE: Final = Statement(
 def _new_run(connection: sa.Connection, *, level: int) -> int:
     made = connection.execute(sa.insert(RUN).values(level=level).returning(RUN.c.run_no))
     return int(made.scalar_one())
+
+
+def _drop_empty(connection: sa.Connection, run_nos: Iterable[int]) -> None:
+    """Delete runs of which no page is left: each that stays costs every later search.
+
+    What a merge fills may be empty for now.
+    """
+    for part in in_parts(run_nos):
+        connection.execute(sa.delete(RUN).where(RUN.c.run_no.in_(part), ~_IS_FILLED, ~_IS_TARGET))
 
 
 def _insert_pages(connection: sa.Connection, run_no: int, first_no: int, pages: list[Page]) -> None:
