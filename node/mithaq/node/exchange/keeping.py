@@ -31,7 +31,7 @@ from mithaq.node.exchange.stored import (
     set_status,
 )
 from mithaq.node.exchange.taking_back import TOMBSTONE, bury
-from mithaq.node.exchange.versions import RECEIVED, Standing, Version
+from mithaq.node.exchange.versions import Standing, Version, received
 from mithaq.node.exchange.withdrawing import ERASURE
 from mithaq.node.lookup import index
 from mithaq.node.lookup.keys import entries_of
@@ -118,8 +118,9 @@ class Keeper:
     _placed: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
     _hits: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _indexed: dict[int, ParsedRecord] = field(default_factory=dict[int, ParsedRecord])
-    _forgotten: list[int] = field(default_factory=list[int])
+    # Rows that stood before, and of these here, that are superseded.
     _superseded: list[int] = field(default_factory=list[int])
+    _outdone: set[int] = field(default_factory=set[int])
     # Where a version stands whose text an entry here contradicts, by that entry's sequence.
     _others: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
     # Where the WITHDRAW stands after which an entry here was sent, by that entry's sequence.
@@ -143,9 +144,14 @@ class Keeper:
         self._next_record_no = (last_no or 0) + 1
         taken = self._taken_back(span) if is_taken else {}
         records = [each.record for each in opened]
-        wanted = [item_id(each) for each in records if each.kind != RecordKind.ERASURE_RECEIPT]
-        versions = RECEIVED.of(self.connection, wanted)
-        self._standing = {item: Standing.of(each) for item, each in versions.items()}
+        self._standing = received(
+            self.connection,
+            (
+                (item_id(each), _version_of(each))
+                for each in records
+                if each.kind != RecordKind.ERASURE_RECEIPT
+            ),
+        )
         if any(each.scope is WithdrawScope.RECORD for each in taken.values()):
             # First of all: it reaches what stands beside it here, too (PROTOCOL 3.6).
             is_buried = self._bury_taken(opened, taken)
@@ -317,9 +323,10 @@ class Keeper:
 
     def _supersede(self, standing: Standing) -> None:
         for record_no in standing.live:
-            self._superseded.append(record_no)
             if self._indexed.pop(record_no, None) is None:
-                self._forgotten.append(record_no)
+                self._superseded.append(record_no)
+            else:
+                self._outdone.add(record_no)
         standing.live.clear()
 
     def _row(self, opened: Opened, record_no: int, status: RecordStatus) -> dict[str, Any]:
@@ -393,16 +400,16 @@ class Keeper:
     # --- all of it ------------------------------------------------------------------
 
     def _write(self) -> None:
-        set_status(self.connection, self._superseded, status=RecordStatus.SUPERSEDED)
-        forget(self.connection, self.home, self._forgotten)
-        superseded = self._fresh.keys() & self._superseded
-        for row in self._rows if superseded else ():
-            if row["record_no"] in superseded:
+        for row in self._rows if self._outdone else ():
+            if row["record_no"] in self._outdone:
                 row["status"] = str(RecordStatus.SUPERSEDED)
         insert_rows(self.connection, RECORD, self._rows)
         insert_tuples(self.connection, DISCLOSURE, _PLACE_COLUMNS, self._placed)
         insert_rows(self.connection, HIT, self._hits)
+        # Before what it supersedes is taken out: of one page, one is left, and no new run begins.
         index.append(self.connection, entries_of(self._indexed.items(), self.home.index_key))
+        set_status(self.connection, self._superseded, status=RecordStatus.SUPERSEDED)
+        forget(self.connection, self.home, self._superseded)
 
 
 def _is_refused(record: RecordRef) -> bool:

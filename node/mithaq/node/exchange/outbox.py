@@ -44,7 +44,7 @@ from mithaq.node.exchange.late_joiner import catch_up
 from mithaq.node.exchange.out_stream import Batch
 from mithaq.node.exchange.retelling import resend
 from mithaq.node.exchange.transaction import Transaction
-from mithaq.node.exchange.versions import OWN_ALERTS, Versions
+from mithaq.node.exchange.versions import Versions, own_alerts
 from mithaq.node.exchange.withdrawing import withdraw
 from mithaq.node.records.errors import RecordError
 from mithaq.service.logging import declare, logger
@@ -266,7 +266,7 @@ class Outbox:
         subjects = [
             each.subject for each in acts if isinstance(each, IssueItem | UpdateItem | WithdrawItem)
         ]
-        known = OWN_ALERTS.of(connection, subjects)
+        known = own_alerts(connection, subjects)
         outcomes = [self._ask(tx, each, known) for each in acts]
         finished = tx.finish()
         answers = [outcome(finished) if callable(outcome) else outcome for outcome in outcomes]

@@ -1,12 +1,14 @@
 """Which versions of an alert or an answer stand here already: asked by id, many at once.
 
-The one rule: a statement has one length, so a short list asks for its last id again; a
-statement of each length would be compiled for each.
+A peer may have sent any number of versions of one alert, so of what was received no more
+is looked at than the newest and what is asked for. The one rule: a statement has one
+length, so a short list asks for its last id again; a statement of each length would be
+compiled for each.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -15,6 +17,9 @@ from mithaq.node.tables import RecordStatus
 from mithaq.store.statement import Statement
 
 _ASKED_AT_ONCE: Final = 64
+_COLUMNS: Final = (RECORD.c.item_id, RECORD.c.record_no, RECORD.c.version, RECORD.c.status)
+
+T = TypeVar("T")
 
 
 class Version(NamedTuple):
@@ -53,40 +58,93 @@ class Standing:
             self.live.append(version.record_no)
 
 
-class VersionsLookup:
-    """Looks for the versions that meet some conditions."""
-
-    def __init__(self, *conditions: sa.ColumnElement[bool]) -> None:
-        """Look for what meets all of these, whose values are constants."""
-        self._one = _statement(1, conditions)
-        self._many = _statement(_ASKED_AT_ONCE, conditions)
-
-    def of(self, connection: sa.Connection, wanted_ids: Iterable[str]) -> Versions:
-        """Return the versions by item id, oldest first; an id of which there is none is not in."""
-        found: Versions = {}
-        # Each once, whatever a peer repeats: each time would bring all its versions again.
-        ids = list(dict.fromkeys(wanted_ids))
-        at_once = 1 if len(ids) == 1 else _ASKED_AT_ONCE
-        statement = self._one if at_once == 1 else self._many
-        for start in range(0, len(ids), at_once):
-            group = ids[start : start + at_once]
-            wanted = {f"id_{place}": group[min(place, len(group) - 1)] for place in range(at_once)}
-            for item_id, record_no, version, status in statement.run(
-                connection, **wanted
-            ).fetchall():
-                one = Version(record_no, version, RecordStatus(status))
-                found.setdefault(item_id, []).append(one)
-        return found
+def own_alerts(connection: sa.Connection, wanted: Iterable[str]) -> Versions:
+    """Return all versions of own alerts by id, oldest first; what there is not is not in."""
+    found: Versions = {}
+    # Each once, whatever a peer repeats: each time would bring all its versions again.
+    for group in _groups(dict.fromkeys(wanted)):
+        statement = _OWN_ALERTS[len(group)]
+        for item_id, version in _run(statement, connection, id=group):
+            found.setdefault(item_id, []).append(version)
+    return found
 
 
-def _statement(count: int, conditions: Sequence[sa.ColumnElement[bool]]) -> Statement:
+def received(connection: sa.Connection, wanted: Iterable[tuple[str, int]]) -> dict[str, Standing]:
+    """Return what was received of items: of each its newest version, and those asked for.
+
+    What is live is the newest: a version comes in live only above all others, and
+    supersedes them.
+    """
+    asked = dict.fromkeys(wanted)
+    found: dict[str, Standing] = {}
+    for group in _groups(dict.fromkeys(item_id for item_id, _ in asked)):
+        for item_id, newest in _run(_NEWEST[len(group)], connection, id=group):
+            found[item_id] = Standing.of([newest])
+    older = [each for each in asked if each[0] in found and each[1] < found[each[0]].newest]
+    for pairs in _groups(older):
+        ids, numbers = zip(*pairs, strict=True)
+        for item_id, version in _run(_THESE[len(pairs)], connection, id=ids, version=numbers):
+            found[item_id].add(version)
+    return found
+
+
+def _groups(wanted: Iterable[T]) -> Iterator[list[T]]:
+    """Yield these in groups of the lengths that there are statements for."""
+    left = list(wanted)
+    if len(left) == 1:
+        yield left
+        return
+    for start in range(0, len(left), _ASKED_AT_ONCE):
+        group = left[start : start + _ASKED_AT_ONCE]
+        yield group + group[-1:] * (_ASKED_AT_ONCE - len(group))
+
+
+def _run(
+    statement: Statement, connection: sa.Connection, **columns: Sequence[object]
+) -> Iterator[tuple[str, Version]]:
+    values = {
+        f"{name}_{place}": value
+        for name, column in columns.items()
+        for place, value in enumerate(column)
+    }
+    for item_id, record_no, version, status in statement.run(connection, **values).fetchall():
+        yield item_id, Version(record_no, version, RecordStatus(status))
+
+
+def _own_alerts(count: int) -> Statement:
     wanted: list[sa.BindParameter[str]] = [sa.bindparam(f"id_{place}") for place in range(count)]
     return Statement(
-        sa.select(RECORD.c.item_id, RECORD.c.record_no, RECORD.c.version, RECORD.c.status)
-        .where(RECORD.c.item_id.in_(wanted), *conditions)
+        sa.select(*_COLUMNS)
+        .where(RECORD.c.item_id.in_(wanted), RECORD.c.own.is_(True), RECORD.c.kind == ALERT)
         .order_by(RECORD.c.item_id, RECORD.c.version)
     )
 
 
-OWN_ALERTS: Final = VersionsLookup(RECORD.c.own.is_(True), RECORD.c.kind == ALERT)
-RECEIVED: Final = VersionsLookup(RECORD.c.own.is_(False))
+def _newest(count: int) -> Statement:
+    """Return what looks each up by itself: with IN, all versions of each would be read."""
+    newest = [
+        sa.select(*_COLUMNS)
+        .where(RECORD.c.item_id == sa.bindparam(f"id_{place}"), RECORD.c.own.is_(False))
+        .order_by(RECORD.c.version.desc())
+        .limit(1)
+        .subquery()
+        for place in range(count)
+    ]
+    return Statement(sa.union_all(*map(sa.select, newest)))
+
+
+def _these(count: int) -> Statement:
+    wanted = [
+        sa.and_(
+            RECORD.c.item_id == sa.bindparam(f"id_{place}"),
+            RECORD.c.version == sa.bindparam(f"version_{place}"),
+        )
+        for place in range(count)
+    ]
+    return Statement(sa.select(*_COLUMNS).where(sa.or_(*wanted), RECORD.c.own.is_(False)))
+
+
+_LENGTHS: Final = (1, _ASKED_AT_ONCE)
+_OWN_ALERTS: Final = {count: _own_alerts(count) for count in _LENGTHS}
+_NEWEST: Final = {count: _newest(count) for count in _LENGTHS}
+_THESE: Final = {count: _these(count) for count in _LENGTHS}
