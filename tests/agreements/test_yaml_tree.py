@@ -6,7 +6,7 @@ import pytest
 
 from mithaq.agreements import yaml_tree
 from mithaq.agreements.errors import YamlFormError
-from mithaq.agreements.yaml_tree import DEPTH_MAX, Keyed, Leaf, Listed, compose
+from mithaq.agreements.yaml_tree import DEPTH_MAX, TEXT_SIZE_CHARS_MAX, Keyed, Leaf, Listed, compose
 
 
 def test_values_are_as_they_were_written_with_their_lines() -> None:
@@ -81,6 +81,37 @@ def test_so_many_keys_and_values_are_read_and_no_more(
     with pytest.raises(YamlFormError, match="more than 7 keys and values") as caught:
         compose(text + "- [not, even, closed")
     assert caught.value.line == 5
+
+
+@pytest.mark.parametrize(
+    # Of none is there an end that the library could read: it would say so.
+    "begun",
+    ["!%zz", "!!%zz", "!<x", "!" + "t" * 1000 + "%zz", "&", "&,", "*", "*,"],
+)
+@pytest.mark.parametrize("before", ["a: b\nc: ", "a: b\nc: [d, ", "a: b\n"])
+def test_a_tag_an_anchor_and_an_alias_are_refused_where_they_begin(before: str, begun: str) -> None:
+    with pytest.raises(YamlFormError, match="anchors, aliases and tags") as caught:
+        compose(before + begun)
+    assert caught.value.line == 2
+
+
+def test_their_signs_stand_within_any_value() -> None:
+    text = """a: b !c &d *e\nf: '!g'\nh: "&i"\nj: [k!, l&, m*]\nn: |\n  !o\n  &p\n  *q\n"""
+    assert isinstance(tree := compose(text), Keyed)
+    assert [value for _, value in tree.pairs] == [
+        Leaf(1, "b !c &d *e"),
+        Leaf(2, "!g"),
+        Leaf(3, "&i"),
+        Listed(4, (Leaf(4, "k!"), Leaf(4, "l&"), Leaf(4, "m*"))),
+        Leaf(5, "!o\n&p\n*q\n"),
+    ]
+
+
+def test_a_text_is_so_long_and_no_longer() -> None:
+    text = "a: " + "b" * (TEXT_SIZE_CHARS_MAX - 3)
+    compose(text)
+    with pytest.raises(YamlFormError, match=f"longer than {TEXT_SIZE_CHARS_MAX} characters"):
+        compose(text + "b")
 
 
 def test_one_document_alone_is_read() -> None:
