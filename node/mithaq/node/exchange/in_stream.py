@@ -5,7 +5,7 @@ the stream is opened and from its headers. The one rule: headers are appended as
 and in one transaction with whatever they bring about.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from struct import Struct
@@ -192,9 +192,10 @@ def with_bodies(run: Run) -> Iterator[Awaited]:
             yield Awaited(sequence, target, terms, size, body_hash, commitment)
 
 
-def withdrawals(judged: Judged) -> Iterator[Withdrawn]:
-    """Yield the WITHDRAWs of judged headers."""
-    for run, terms in zip(judged.runs, judged.terms, strict=True):
+def withdrawals(runs: Iterable[Run]) -> Iterator[Withdrawn]:
+    """Yield the WITHDRAWs of admitted headers."""
+    for run in runs:
         if run.own_size == TARGET_SIZE_BYTES:
+            terms = terms_of(run.terms_bytes)
             for sequence, target in _TARGETED.iter_unpack(run.own_bytes):
                 yield Withdrawn(sequence, target, terms)

@@ -141,7 +141,7 @@ def _hold(
         return stream.log_no, judged.state.checkpoint()
     # A stream that is held for the first time has no list yet, and no number.
     check_weight(connection, stream.log_no if stream else 0, lists, size=judged.state.size)
-    withdrawn = list(in_stream.withdrawals(judged))
+    withdrawn = list(in_stream.withdrawals(judged.runs))
     fresh = [each for each in pieces if end_of(each) > judged.before.size]
     with writing():
         log_no = in_stream.hold(connection, stream, judged, note=piece.checkpoint)

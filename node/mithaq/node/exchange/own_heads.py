@@ -2,8 +2,9 @@
 
 PROTOCOL 1.5. A log has one writer. Where the hub holds more of an own stream than this
 node, under this node's own signatures, the tail was lost here (a backup was restored) and
-is read back. The one rule: a head that contradicts what is here, or that appears while
-this node was running, means that somebody else holds the key, and then nothing is signed.
+is read back, and what it takes back is taken back here (`restoring`). The one rule: a head
+that contradicts what is here, or that appears while this node was running, means that
+somebody else holds the key, and then nothing is signed.
 """
 
 from collections.abc import Sequence
@@ -18,9 +19,11 @@ from mithaq.ledger.names import stream_origin
 from mithaq.ledger.stream import Run, StreamState
 from mithaq.ledger.tree import Frontier, leaf_hash
 from mithaq.node.exchange.alarms import KEY_ELSEWHERE, Evidence, raise_alarm
+from mithaq.node.exchange.erasing import empty_log
 from mithaq.node.exchange.errors import SigningHaltedError
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.out_stream import STREAM, stream_row
+from mithaq.node.exchange.restoring import carry_out
 from mithaq.store import log_store
 from mithaq.store.audit import root_at
 from mithaq.store.audit_entry import AuditEntry, Operation
@@ -137,17 +140,22 @@ class OwnHeads:
             runs += fresh
             at += sum(len(each) for each in fresh)
         try:
-            await self.home.database.write(
+            erased = await self.home.database.write(
                 lambda each: self._append(each, runs, signed, head.checkpoint)
             )
         except LedgerError:
-            await self._halt(head)
+            return await self._halt(head)
+        if erased:
+            await empty_log(self.home.database)
         return None
 
     def _append(
         self, connection: sa.Connection, runs: Sequence[Run], signed: Checkpoint, note: bytes
-    ) -> None:
-        """Append a lost tail, if it leads to the root that this node once signed."""
+    ) -> bool:
+        """Append a lost tail, if it leads to the root that this node once signed.
+
+        What it took back is taken back in the same transaction; return whether that erased.
+        """
         log = log_store.find_log(connection, signed.origin)
         if log is None:
             state = StreamState.open(runs[0].leaves()[0])
@@ -177,8 +185,9 @@ class OwnHeads:
         connection.execute(
             sa.update(STREAM).where(STREAM.c.log_no == log).values(closed=state.closed)
         )
+        at = self.home.clock()
         entry = AuditEntry(
-            self.home.clock(),
+            at,
             "node",
             "system",
             Operation.CONTINUE,
@@ -186,6 +195,7 @@ class OwnHeads:
             result_count=len(hashes),
         )
         self.home.audit.append(connection, [entry])
+        return carry_out(connection, self.home, log, runs, state, at=at)
 
     async def _halt(self, head: exchange_pb2.OwnHead) -> None:
         origin = stream_origin(self.home.federation, head.stream_id)

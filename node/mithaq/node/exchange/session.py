@@ -32,6 +32,7 @@ from mithaq.node.exchange.own_heads import OwnHeads, is_known_to_hub
 from mithaq.node.exchange.publisher import PublishCall, Publisher
 from mithaq.node.exchange.reception import destroy_spent, due_announcement
 from mithaq.node.exchange.registry_follow import FollowCall, RegistryFollow
+from mithaq.node.exchange.restoring import owed_withdrawals
 from mithaq.node.exchange.retelling import next_retold
 from mithaq.node.exchange.subscriber import SubscribeCall, Subscriber
 from mithaq.node.exchange.views import check_overdue_lists, expected_senders, is_caught_up
@@ -80,6 +81,8 @@ class Session:
     witness: WitnessClient = field(init=False)
     erasures: ErasureAnswers = field(init=False)
     connected: bool = False
+    # Nothing that came back with own heads is half done any more.
+    _taken_back: bool = False
     _owed: asyncio.Event = field(default_factory=asyncio.Event)
     _joined: asyncio.Event = field(default_factory=asyncio.Event)
     _switched: asyncio.Event = field(default_factory=asyncio.Event)
@@ -290,9 +293,22 @@ class Session:
 
     async def _catch_up(self) -> None:
         while True:
-            await _tried(self._catch_up_all)
+            # First, or what comes while it works would wait for the next time.
             self._joined.clear()
+            await _tried(self._take_back_rest)
+            await _tried(self._catch_up_all)
             await self._joined.wait()
+
+    async def _take_back_rest(self) -> None:
+        """Withdraw in all streams what a restored backup shows to be withdrawn in one (3.6)."""
+        if self._taken_back or not self.outbox.may_sign.is_set():
+            return
+        while items := await self.home.database.read(owed_withdrawals):
+            for outcome in await self.outbox.submit_all(items):
+                if isinstance(outcome, Exception):
+                    raise outcome
+        # Own heads are completed once in a process: nothing more comes back.
+        self._taken_back = True
 
     async def _catch_up_all(self) -> None:
         while (item := await self.home.database.read(self._next_to_tell)) is not None:

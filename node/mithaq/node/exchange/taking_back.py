@@ -20,7 +20,7 @@ from mithaq.node.exchange.in_stream import Withdrawn
 from mithaq.node.exchange.out_stream import DISCLOSURE, WITHDRAWAL
 from mithaq.node.exchange.stored import RECORD, set_status
 from mithaq.node.tables import RecordStatus, TombstoneRow
-from mithaq.store.audit_entry import AuditEntry, Operation, RecordRef, cut_in_entries
+from mithaq.store.audit_entry import DONE, AuditEntry, Operation, RecordRef, cut_in_entries
 from mithaq.store.tables import table_of
 from mithaq.v1 import record_pb2
 
@@ -55,7 +55,9 @@ def take_back_all(
     home.audit.append(connection, entries_of_erased(gone, home.registry.size, at=at))
 
 
-def entries_of_erased(gone: Sequence[Any], registry_size: int, *, at: datetime) -> list[AuditEntry]:
+def entries_of_erased(
+    gone: Sequence[Any], registry_size: int, *, outcome: str = DONE, at: datetime
+) -> list[AuditEntry]:
     """Return the audit entries that name erased rows: one WITHDRAW may erase many versions."""
     records = [RecordRef(row.alert_id, row.version) for row in gone]
     return [
@@ -64,6 +66,7 @@ def entries_of_erased(gone: Sequence[Any], registry_size: int, *, at: datetime) 
             "node",
             "system",
             Operation.ERASE,
+            outcome=outcome,
             registry_size=registry_size,
             records=tuple(each),
             result_count=len(each),

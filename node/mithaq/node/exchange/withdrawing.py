@@ -2,11 +2,15 @@
 
 PROTOCOL 3.6, 5.9. Each live disclosure gets a WITHDRAW of scope RECORD; whoever could
 open one owes a receipt of erasure by the agreement's deadline. The one rule: the node's
-own copy loses its key in the same transaction.
+own copy loses its key in the same transaction. What a backup brought back half done
+(`restoring`) is ended here as well.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
+
+import sqlalchemy as sa
 
 from mithaq.ledger.entry import WithdrawScope
 from mithaq.node.exchange.acts import ActResult, Disclosure, WithdrawItem
@@ -18,7 +22,7 @@ from mithaq.node.exchange.disclosures import (
 from mithaq.node.exchange.draft import WithdrawDraft
 from mithaq.node.exchange.erasing import erase_content
 from mithaq.node.exchange.errors import AlertUnknownError
-from mithaq.node.exchange.home import milliseconds
+from mithaq.node.exchange.home import Home, milliseconds
 from mithaq.node.exchange.issuing import Outcome
 from mithaq.node.exchange.transaction import Finished, Transaction
 from mithaq.node.exchange.versions import Versions
@@ -28,7 +32,7 @@ from mithaq.store.tables import table_of
 
 ERASURE: Final = table_of(ErasureRow)
 ASKED: Final = "asked"
-_OVER: Final = frozenset({RecordStatus.WITHDRAWN, RecordStatus.ERASED})
+OVER: Final = frozenset({RecordStatus.WITHDRAWN, RecordStatus.ERASED})
 
 
 def withdraw(tx: Transaction, item: WithdrawItem, known: Versions) -> Outcome:
@@ -39,27 +43,34 @@ def withdraw(tx: Transaction, item: WithdrawItem, known: Versions) -> Outcome:
 
     """
     versions = known.get(item.alert_id, [])
-    if not versions or versions[-1].status in _OVER:
-        raise AlertUnknownError("no live alert of this id")
     numbers = [each.record_no for each in versions]
     standing = live_disclosures(tx.connection, numbers)
+    if not versions or not _may_be_withdrawn(versions[-1].status, standing):
+        raise AlertUnknownError("no live alert of this id")
     for each in standing:
         status = tx.home.registry.agreement(each.stream.key.agreement_id).status
         draft = WithdrawDraft(each.first_sequence, item.reason, WithdrawScope.RECORD)
         tx.withdraw(each.stream, status, draft)
-        _ask(tx, each)
+        ask_for_receipts(tx.connection, tx.home, each, at=tx.at)
     erase_content(tx.connection, tx.home, numbers, status=RecordStatus.WITHDRAWN)
     tx.erased = True
     return _outcome(item, versions[-1].version, standing)
 
 
-def _ask(tx: Transaction, disclosure: LiveDisclosure) -> None:
+def _may_be_withdrawn(status: RecordStatus, standing: Sequence[LiveDisclosure]) -> bool:
+    # Withdrawn and still standing somewhere: a restored backup got a part of it back.
+    return status not in OVER or (status is RecordStatus.WITHDRAWN and bool(standing))
+
+
+def ask_for_receipts(
+    connection: sa.Connection, home: Home, disclosure: LiveDisclosure, *, at: datetime
+) -> None:
     """Note who owes a receipt of erasure, and until when."""
     stream = disclosure.stream
-    agreement = tx.home.registry.agreement(stream.key.agreement_id).agreement
-    due = milliseconds(tx.at + agreement.deadlines.erasure_receipt)
+    agreement = home.registry.agreement(stream.key.agreement_id).agreement
+    due = milliseconds(at + agreement.deadlines.erasure_receipt)
     bulk_insert(
-        tx.connection,
+        connection,
         ERASURE,
         [
             {
@@ -67,15 +78,13 @@ def _ask(tx: Transaction, disclosure: LiveDisclosure) -> None:
                 "sequence": disclosure.first_sequence,
                 "reader": reader,
                 "state": ASKED,
-                "asked_at_ms": milliseconds(tx.at),
+                "asked_at_ms": milliseconds(at),
                 "due_at_ms": due,
                 "done_at": None,
                 "ground": "",
                 "until": None,
             }
-            for reader in sorted(
-                readers_of(tx.connection, stream.log_no, disclosure.first_sequence)
-            )
+            for reader in sorted(readers_of(connection, stream.log_no, disclosure.first_sequence))
         ],
     )
 
