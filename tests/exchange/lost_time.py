@@ -2,23 +2,28 @@
 
 import asyncio
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import pytest
 import sqlalchemy as sa
 
 from mithaq.ledger.checkpoint import parse_checkpoint_text
 from mithaq.ledger.cosignature import Role, cosign_ed25519, cosigner_name
 from mithaq.ledger.names import HUB
 from mithaq.ledger.note import parse_note
-from mithaq.node.exchange.out_stream import list_own
+from mithaq.node.exchange.acts import WithdrawItem
+from mithaq.node.exchange.out_stream import Batch, list_own
 from mithaq.node.exchange.own_heads import OwnHeads
+from mithaq.node.exchange.transaction import Transaction
+from mithaq.node.exchange.versions import OWN_ALERTS
+from mithaq.node.exchange.withdrawing import withdraw
 from mithaq.store import log_store
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
-from tests.exchange.relay import Desk
-from tests.federation import now
+from tests.exchange.relay import Desk, acceptance_of
+from tests.federation import Federation, now
 
 
 def back_up(desk: Desk, to: Path) -> Path:
@@ -104,7 +109,66 @@ class HubCopy:
         ]
 
 
-def compare(desk: Desk, hub: HubCopy) -> None:
+@dataclass
+class HubOf:
+    """What a hub answers that was sent these batches, one of a stream."""
+
+    federation: Federation
+    batches: Sequence[Batch]
+
+    async def ListHeads(  # noqa: N802 - as the service names it
+        self,
+        request: exchange_pb2.ListHeadsRequest,
+        timeout: float,  # noqa: ASYNC109 - gRPC's
+    ) -> exchange_pb2.ListHeadsResponse:
+        _ = request, timeout
+        return exchange_pb2.ListHeadsResponse(
+            heads=[
+                exchange_pb2.OwnHead(
+                    stream_id=each.stream_id,
+                    size=each.segment.state.size,
+                    checkpoint=each.checkpoint,
+                    acceptance=acceptance_of(self.federation, each),
+                )
+                for each in self.batches
+            ]
+        )
+
+    async def ReadOwn(  # noqa: N802 - as the service names it
+        self,
+        request: exchange_pb2.ReadOwnRequest,
+        timeout: float,  # noqa: ASYNC109 - gRPC's
+    ) -> exchange_pb2.ReadOwnResponse:
+        _ = timeout
+        (batch,) = (each for each in self.batches if each.stream_id == request.stream_id)
+        assert batch.segment.first_sequence == request.first_sequence
+        runs = [
+            exchange_pb2.EntryRun(terms=run.terms_bytes, own_size=run.own_size, own=run.own_bytes)
+            for run in batch.segment.runs
+        ]
+        return exchange_pb2.ReadOwnResponse(batch=exchange_pb2.Batch(runs=runs))
+
+
+class UndoneError(Exception):
+    """What was done is taken out of the database again."""
+
+
+def do_and_lose(desk: Desk, item: WithdrawItem) -> list[Batch]:
+    """Withdraw, and lose it: the database is then a backup of just before, of any kind."""
+    sent: list[Batch] = []
+
+    def act(connection: sa.Connection) -> None:
+        tx = Transaction(connection, desk.home, desk.clock())
+        withdraw(tx, item, OWN_ALERTS.of(connection, [item.alert_id]))
+        sent.extend(tx.finish().batches)
+        raise UndoneError
+
+    with pytest.raises(UndoneError):
+        desk.home.database.write_sync(act)
+    return sent
+
+
+def compare(desk: Desk, hub: HubCopy | HubOf) -> None:
     """Let a node that has just started compare its own heads with the hub's."""
     # PROTOCOL 2.3: the registry before anything else.
     home, leaves = desk.home, desk.federation.leaves[desk.home.registry.size :]

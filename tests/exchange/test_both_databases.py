@@ -12,12 +12,15 @@ from mithaq.node.exchange.errors import ProofRefusedError
 from mithaq.node.exchange.expiring import expire
 from mithaq.node.exchange.late_joiner import next_chunk
 from mithaq.node.exchange.refusals import Refusal
+from mithaq.node.exchange.restoring import owed_withdrawals
 from mithaq.node.records.model import seal_in
 from mithaq.store import log_store
 from mithaq.v1 import record_pb2
+from tests.exchange.lost_time import HubOf, compare, do_and_lose
 from tests.exchange.nodes import OFFICER, next_version
 from tests.exchange.relay import Desk, accept, desk
 from tests.exchange.test_answers import refusals, take
+from tests.exchange.test_late_joiner import catch_up, join
 from tests.federation import Federation, agreement, now
 
 
@@ -84,6 +87,27 @@ def test_a_newcomer_and_a_quota_and_an_expiry(
     )
     assert expired == 1
     assert tunis.rows("SELECT status, body FROM node_record") == [("erased", None)]
+
+
+def test_what_a_backup_lost_of_a_withdrawal_is_carried_out(
+    pair: tuple[Desk, Desk], federation: Federation
+) -> None:
+    cairo, _ = pair
+    gone, kept = cairo.alert(), cairo.alert()
+    cairo.do(*(IssueItem(each, None, None, OFFICER) for each in (gone, kept)))
+    join(cairo, federation)
+    assert catch_up(cairo) == 1
+    item = WithdrawItem(gone.alert_id, WithdrawReason.EXECUTED, OFFICER)
+    sent = do_and_lose(cairo, item)
+    assert len(sent) == 2
+    compare(cairo, HubOf(federation, sent[:1]))
+    assert live(cairo) == [(kept.alert_id, 1)]
+    (owed,) = cairo.home.database.read_sync(owed_withdrawals)
+    assert (owed.alert_id, owed.reason) == (gone.alert_id, WithdrawReason.EXECUTED)
+    cairo.done(owed)
+    assert cairo.home.database.read_sync(owed_withdrawals) == []
+    assert cairo.number("SELECT count(*) FROM node_withdrawal") == 2
+    assert cairo.number("SELECT count(*) FROM node_erasure") == 3
 
 
 def test_a_nul_in_what_a_reader_says_stops_no_sender(

@@ -20,6 +20,7 @@ from mithaq.v1 import exchange_pb2
 from tests.exchange.lost_time import HubCopy, back_up, compare, restore
 from tests.exchange.nodes import OFFICER, next_version
 from tests.exchange.relay import Desk, accept, kinds
+from tests.exchange.test_expiring import expired
 from tests.exchange.test_late_joiner import catch_up, join
 from tests.federation import Federation, agreement, clause
 
@@ -216,6 +217,25 @@ def test_it_cannot_be_withdrawn_twice(cairo: Desk, backup: Callable[[], Restore]
     with pytest.raises(AlertUnknownError):
         withdraw(node, gone)
     assert said(node.take_batches(), EntryKind.WITHDRAW) == []
+
+
+def test_an_alert_that_has_expired_where_it_stands_cannot_be_withdrawn(cairo: Desk) -> None:
+    (record,) = issued(cairo)
+    assert expired(cairo, clock=record.expiry, registry=record.expiry) == 1
+    with pytest.raises(AlertUnknownError):
+        withdraw(cairo, record)
+
+
+def test_what_expired_since_the_backup_is_erased_by_both_clocks_as_ever(
+    cairo: Desk, backup: Callable[[], Restore]
+) -> None:
+    (record,) = issued(cairo)
+    again = backup()
+    assert expired(cairo, clock=record.expiry, registry=record.expiry) == 1
+    node = again()
+    assert statuses(node, record) == [(1, "live", 0, 0)]
+    assert expired(node, clock=record.expiry, registry=record.expiry) == 1
+    assert statuses(node, record) == [(1, "erased", 1, 1)]
 
 
 def test_a_tail_that_leads_elsewhere_erases_nothing(
