@@ -316,6 +316,22 @@ def test_what_was_issued_since_the_backup_stays_unknown(
         withdraw(node, lost)
 
 
+def test_a_version_that_the_backup_lacks_is_reached_by_a_withdrawal_of_the_one_before(
+    cairo: Desk, tunis: Desk, backup: Callable[[], Restore]
+) -> None:
+    (first,) = issued(cairo)
+    again = backup()
+    cairo.done(UpdateItem(next_version(first), OFFICER))
+    tunis.receive(*cairo.take_batches())
+    node = again()
+    assert statuses(node, first) == [(1, "live", 0, 0)]
+    node.take_batches()
+    withdraw(node, first)
+    tunis.receive(*node.take_batches())
+    assert statuses(tunis, first) == [(1, "erased", 1, 1), (2, "erased", 1, 1)]
+    assert tunis.alarms() == []
+
+
 # --- other streams ----------------------------------------------------------------------
 
 
