@@ -18,7 +18,7 @@ from mithaq.node.exchange.acts import WithdrawItem
 from mithaq.node.exchange.out_stream import Batch, list_own
 from mithaq.node.exchange.own_heads import OwnHeads
 from mithaq.node.exchange.transaction import Transaction
-from mithaq.node.exchange.versions import OWN_ALERTS
+from mithaq.node.exchange.versions import own_alerts
 from mithaq.node.exchange.withdrawing import withdraw
 from mithaq.store import log_store
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
@@ -159,7 +159,7 @@ def do_and_lose(desk: Desk, item: WithdrawItem) -> list[Batch]:
 
     def act(connection: sa.Connection) -> None:
         tx = Transaction(connection, desk.home, desk.clock())
-        withdraw(tx, item, OWN_ALERTS.of(connection, [item.alert_id]))
+        withdraw(tx, item, own_alerts(connection, [item.alert_id]))
         sent.extend(tx.finish().batches)
         raise UndoneError
 

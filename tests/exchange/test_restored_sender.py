@@ -14,7 +14,7 @@ from mithaq.ledger.entry import WithdrawReason, WithdrawScope
 from mithaq.node.exchange.disclosures import live_disclosures
 from mithaq.node.exchange.draft import WithdrawDraft
 from mithaq.node.exchange.transaction import Transaction
-from mithaq.node.exchange.versions import OWN_ALERTS
+from mithaq.node.exchange.versions import own_alerts
 from mithaq.node.lookup import index
 from mithaq.node.lookup.keys import keys_of
 from mithaq.node.records.model import ParsedRecord
@@ -170,7 +170,7 @@ async def test_a_stream_that_was_never_told_is_told_by_the_restored_sender(
 
 def _withdraw_from_one(connection: sa.Connection, node: Node, record: ParsedRecord) -> None:
     """Take an alert back in the stream that carries it to most, and in no other."""
-    ids = OWN_ALERTS.of(connection, [record.alert_id])[record.alert_id]
+    ids = own_alerts(connection, [record.alert_id])[record.alert_id]
     standing = live_disclosures(connection, [each.record_no for each in ids])
     assert len(standing) == 2
     widest = max(standing, key=lambda each: len(each.stream.key.audience))
