@@ -15,11 +15,16 @@ from mithaq.ledger.cosignature import Role, cosign_ed25519, cosigner_name
 from mithaq.ledger.names import HUB
 from mithaq.ledger.note import parse_note
 from mithaq.node.exchange.acts import WithdrawItem
+from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.out_stream import Batch, list_own
 from mithaq.node.exchange.own_heads import OwnHeads
+from mithaq.node.exchange.stored import RECORD
 from mithaq.node.exchange.transaction import Transaction
 from mithaq.node.exchange.versions import own_alerts
 from mithaq.node.exchange.withdrawing import withdraw
+from mithaq.node.lookup import index
+from mithaq.node.lookup.keys import keys_of
+from mithaq.node.records.model import ParsedRecord
 from mithaq.store import log_store
 from mithaq.v1 import exchange_pb2, exchange_pb2_grpc
 from tests.exchange.relay import Desk, acceptance_of
@@ -147,6 +152,18 @@ class HubOf:
             for run in batch.segment.runs
         ]
         return exchange_pb2.ReadOwnResponse(batch=exchange_pb2.Batch(runs=runs))
+
+
+def is_found(connection: sa.Connection, home: Home, record: ParsedRecord) -> bool:
+    """Tell whether the index leads to an alert by what it says, whoever shares a word with it."""
+    rows = connection.scalars(
+        sa.select(RECORD.c.record_no).where(RECORD.c.alert_id == record.alert_id)
+    )
+    own = set(rows)
+    return any(
+        own.intersection(index.numbers(connection, each))
+        for each in keys_of(record, home.index_key)
+    )
 
 
 class UndoneError(Exception):

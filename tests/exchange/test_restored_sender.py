@@ -15,9 +15,8 @@ from mithaq.node.exchange.disclosures import live_disclosures
 from mithaq.node.exchange.draft import WithdrawDraft
 from mithaq.node.exchange.transaction import Transaction
 from mithaq.node.exchange.versions import own_alerts
-from mithaq.node.lookup import index
-from mithaq.node.lookup.keys import keys_of
 from mithaq.node.records.model import ParsedRecord
+from tests.exchange.lost_time import is_found
 from tests.exchange.nodes import Node
 from tests.exchange.test_session import accepted
 from tests.federation import Federation, agreement
@@ -86,13 +85,7 @@ def cairo_of(league: League) -> Node:
 
 
 async def found(node: Node, record: ParsedRecord) -> bool:
-    """Tell whether the index leads to anything by what an alert says."""
-
-    def look(connection: sa.Connection) -> bool:
-        keys = keys_of(record, node.home.index_key)
-        return any(index.numbers(connection, each) for each in keys)
-
-    return await node.home.database.read(look)
+    return await node.home.database.read(lambda each: is_found(each, node.home, record))
 
 
 async def alarms(node: Node) -> list[str]:

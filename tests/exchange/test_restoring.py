@@ -12,12 +12,10 @@ from mithaq.node.exchange.disclosures import live_disclosures
 from mithaq.node.exchange.errors import AlertUnknownError, SigningHaltedError
 from mithaq.node.exchange.out_stream import Batch
 from mithaq.node.exchange.restoring import RESTORED, owed_withdrawals
-from mithaq.node.lookup import index
-from mithaq.node.lookup.keys import keys_of
 from mithaq.node.records.model import ParsedRecord
 from mithaq.store.audit_entry import AuditEntry, Operation
 from mithaq.v1 import exchange_pb2
-from tests.exchange.lost_time import HubCopy, back_up, compare, restore
+from tests.exchange.lost_time import HubCopy, back_up, compare, is_found, restore
 from tests.exchange.nodes import OFFICER, next_version
 from tests.exchange.relay import Desk, accept, kinds
 from tests.exchange.test_expiring import expired
@@ -66,10 +64,7 @@ def withdraw(
 
 
 def found(desk: Desk, record: ParsedRecord) -> bool:
-    """Tell whether the index leads to anything by what an alert says."""
-    return desk.home.database.read_sync(
-        lambda each: any(index.numbers(each, key) for key in keys_of(record, desk.home.index_key))
-    )
+    return desk.home.database.read_sync(lambda each: is_found(each, desk.home, record))
 
 
 def statuses(desk: Desk, record: ParsedRecord) -> list[tuple[object, ...]]:
