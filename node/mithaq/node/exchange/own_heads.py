@@ -14,9 +14,11 @@ from typing import Final
 import sqlalchemy as sa
 
 from mithaq.ledger.checkpoint import Checkpoint, open_checkpoint
-from mithaq.ledger.errors import LedgerError
+from mithaq.ledger.errors import EntryFormatError, LedgerError, StreamRuleError
+from mithaq.ledger.lists import refusals_bytes_max
 from mithaq.ledger.names import stream_origin
 from mithaq.ledger.stream import Run, StreamState
+from mithaq.ledger.terms import TERMS_SIZE_BYTES_MAX
 from mithaq.ledger.tree import Frontier, leaf_hash
 from mithaq.node.exchange.alarms import KEY_ELSEWHERE, Evidence, raise_alarm
 from mithaq.node.exchange.erasing import empty_log
@@ -80,6 +82,7 @@ class OwnHeads:
         self, stub: "exchange_pb2_grpc.PublishServiceAsyncStub", stream_id: bytes, at: int, end: int
     ) -> list[exchange_pb2.RefusalList]:
         lists: list[exchange_pb2.RefusalList] = []
+        room = refusals_bytes_max(end)
         while at < end:
             request = exchange_pb2.ReadOwnRequest(
                 stream_id=stream_id,
@@ -87,11 +90,13 @@ class OwnHeads:
                 count=min(READ_COUNT_MAX, end - at),
             )
             answer = await stub.ReadOwn(request, timeout=HEADS_DEADLINE_S)
-            came = sum(len(each.own) // each.own_size for each in answer.batch.runs if each.own)
-            if not came:
-                break
-            lists += answer.refusals
-            at += came
+            for each in answer.refusals:
+                room -= each.ByteSize()
+                if room < 0:
+                    # What is beyond would not be taken (5.2), and is not even held in memory.
+                    return lists
+                lists.append(each)
+            at += sum(map(len, _runs_of(answer, count=request.count)))
         return lists
 
     async def _compare(
@@ -125,21 +130,8 @@ class OwnHeads:
         signed: Checkpoint,
         size: int,
     ) -> None:
-        runs: list[Run] = []
-        at = size
-        while at < signed.size:
-            request = exchange_pb2.ReadOwnRequest(
-                stream_id=head.stream_id,
-                first_sequence=at,
-                count=min(READ_COUNT_MAX, signed.size - at),
-            )
-            answer = await stub.ReadOwn(request, timeout=HEADS_DEADLINE_S)
-            fresh = [Run(each.terms, each.own_size, each.own) for each in answer.batch.runs]
-            if not fresh:
-                return await self._halt(head)
-            runs += fresh
-            at += sum(len(each) for each in fresh)
         try:
+            runs = await self._tail(stub, signed, size, stream_id=head.stream_id)
             erased = await self.home.database.write(
                 lambda each: self._append(each, runs, signed, head.checkpoint)
             )
@@ -148,6 +140,29 @@ class OwnHeads:
         if erased:
             await empty_log(self.home.database)
         return None
+
+    async def _tail(
+        self,
+        stub: "exchange_pb2_grpc.PublishServiceAsyncStub",
+        signed: Checkpoint,
+        size: int,
+        *,
+        stream_id: bytes,
+    ) -> list[Run]:
+        """Read back what the hub has of a stream behind a size; raise LedgerError for no runs."""
+        runs: list[Run] = []
+        at = size
+        while at < signed.size:
+            request = exchange_pb2.ReadOwnRequest(
+                stream_id=stream_id,
+                first_sequence=at,
+                count=min(READ_COUNT_MAX, signed.size - at),
+            )
+            answer = await stub.ReadOwn(request, timeout=HEADS_DEADLINE_S)
+            fresh = _runs_of(answer, count=request.count)
+            runs += fresh
+            at += sum(map(len, fresh))
+        return runs
 
     def _append(
         self, connection: sa.Connection, runs: Sequence[Run], signed: Checkpoint, note: bytes
@@ -158,7 +173,7 @@ class OwnHeads:
         """
         log = log_store.find_log(connection, signed.origin)
         if log is None:
-            state = StreamState.open(runs[0].leaves()[0])
+            state = _opened(runs[0], signed)
             log = log_store.create_log(connection, state.origin)
             connection.execute(sa.insert(STREAM), stream_row(log, state, own=True))
             before, rest, hashes = Frontier.empty(), runs[1:], [leaf_hash(state.open_leaf)]
@@ -218,6 +233,30 @@ class OwnHeads:
             )
         )
         raise SigningHaltedError("the hub holds a head under our signatures that is not ours")
+
+
+def _runs_of(answer: exchange_pb2.ReadOwnResponse, *, count: int) -> list[Run]:
+    """Return the runs of an answer; raise EntryFormatError for one that `count` entries can't be.
+
+    Until the root is compared they wait in memory: no more of them than were asked for.
+    """
+    runs = [Run(each.terms, each.own_size, each.own) for each in answer.batch.runs]
+    if not 1 <= sum(map(len, runs)) <= count:
+        raise EntryFormatError(f"the hub answered not with 1 to {count} entries")
+    if max(len(each.terms_bytes) for each in runs) > TERMS_SIZE_BYTES_MAX:
+        raise EntryFormatError(f"terms have at most {TERMS_SIZE_BYTES_MAX} bytes")
+    return runs
+
+
+def _opened(run: Run, signed: Checkpoint) -> StreamState:
+    """Return a lost stream after its OPEN; raise LedgerError if a run is not that and no more."""
+    if len(run) != 1:
+        # What came behind it in the run would be stored with it, and by no root be missed.
+        raise StreamRuleError("a stream begins with one OPEN")
+    state = StreamState.open(run.leaves()[0])
+    if state.origin != signed.origin:
+        raise StreamRuleError("an OPEN does not hash to the stream that it came as")
+    return state
 
 
 def is_known_to_hub(connection: sa.Connection) -> bool:
