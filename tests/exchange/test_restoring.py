@@ -263,24 +263,50 @@ def test_a_tail_that_leads_elsewhere_erases_nothing(
 # --- a disclosure alone, and what the backup never had ----------------------------------
 
 
-def test_a_disclosure_that_alone_was_withdrawn_is_live_no_more_and_erases_nothing(
-    cairo: Desk, federation: Federation, backup: Callable[[], Restore]
-) -> None:
-    (first,) = issued(cairo)
-    again = backup()
+def narrow(cairo: Desk, federation: Federation, record: ParsedRecord) -> None:
+    """Issue the next version to fewer, in a stream that carries it anew."""
     members = ("eg-moi", "int-iom", "tn-dgsn")
     narrower = clause("C1", senders=members, recipients=("eg-moi", "tn-dgsn"))
     federation.agree(agreement(*members, clauses=[narrower], version=2))
     cairo.learn()
-    cairo.done(UpdateItem(next_version(first), OFFICER))
+    cairo.done(UpdateItem(next_version(record), OFFICER))
+
+
+def test_a_disclosure_that_alone_was_withdrawn_is_live_no_more_and_erases_nothing(
+    cairo: Desk, federation: Federation, backup: Callable[[], Restore]
+) -> None:
+    first, other = issued(cairo, cairo.alert(), cairo.alert())
+    again = backup()
+    narrow(cairo, federation, first)
     assert [scope for *_, scope, _ in withdrawals(cairo)] == [DISCLOSURE]
     node = again()
     assert withdrawals(node) == withdrawals(cairo)
-    assert statuses(node, first) == [(1, "live", 0, 0)]
-    ((number,),) = node.rows("SELECT record_no FROM node_record")
+    assert statuses(node, first) == [(1, "superseded", 0, 0)]
+    assert statuses(node, other) == [(1, "live", 0, 0)]
+    ((number,),) = node.rows("SELECT record_no FROM node_record WHERE status = 'superseded'")
     assert isinstance(number, int)
     assert node.home.database.read_sync(lambda each: live_disclosures(each, [number])) == []
     assert node.number("SELECT count(*) FROM node_erasure") == 0
+
+
+def test_a_version_that_went_elsewhere_and_was_withdrawn_there_is_told_to_no_newcomer(
+    cairo: Desk, federation: Federation, backup: Callable[[], Restore]
+) -> None:
+    (first,) = issued(cairo)
+    again = backup()
+    narrow(cairo, federation, first)
+    withdraw(cairo, first)
+    node = again()
+    federation.enrol("it-int")
+    federation.agree(agreement("eg-moi", "int-iom", "tn-dgsn", "it-int", version=3))
+    node.learn()
+    node.take_batches()
+    catch_up(node)
+    assert said(node.take_batches(), EntryKind.PUT) == []
+    with pytest.raises(AlertUnknownError):
+        node.done(UpdateItem(next_version(first), OFFICER))
+    withdraw(node, first)
+    assert statuses(node, first) == [(1, "withdrawn", 1, 1)]
 
 
 def test_what_was_issued_and_withdrawn_since_the_backup_has_nothing_to_erase(

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from mithaq.ledger.entry import WithdrawReason, WithdrawScope
 from mithaq.ledger.stream import Run, StreamState
 from mithaq.node.exchange.acts import WithdrawItem
-from mithaq.node.exchange.disclosures import LiveDisclosure
+from mithaq.node.exchange.disclosures import LiveDisclosure, live_disclosures
 from mithaq.node.exchange.epochs import EPOCH
 from mithaq.node.exchange.erasing import erase_content
 from mithaq.node.exchange.home import SYSTEM, Home, milliseconds
@@ -80,6 +80,7 @@ def carry_out(
     items = {each.item_id for each in carried if each.target in targets}
     gone = _standing(connection, items)
     erase_content(connection, home, [row.record_no for row in gone], status=RecordStatus.WITHDRAWN)
+    _supersede(connection, {each.item_id for each in carried} - items)
     entries = _entries(home, state.stream_id, withdrawn, carried, at=at)
     if gone:
         size = home.registry.size
@@ -179,6 +180,29 @@ def _standing(connection: sa.Connection, items: Iterable[str]) -> list[Any]:
             .order_by(RECORD.c.record_no)
         )
     ]
+
+
+def _supersede(connection: sa.Connection, items: Iterable[str]) -> None:
+    """Note that a version which is not here took the place of what stands nowhere any more.
+
+    A WITHDRAW of scope DISCLOSURE is signed with a next version alone. Where that went is not
+    known, nor whether it was taken back: what the backup has is told to nobody any more.
+    """
+    own = sa.select(RECORD.c.item_id, RECORD.c.record_no).where(
+        RECORD.c.own.is_(True), RECORD.c.kind == ALERT
+    )
+    versions: dict[str, list[int]] = {}
+    for part in in_parts(sorted(items)):
+        for item_id, record_no in connection.execute(own.where(RECORD.c.item_id.in_(part))):
+            versions.setdefault(item_id, []).append(record_no)
+    for numbers in versions.values():
+        if not live_disclosures(connection, numbers):
+            connection.execute(
+                sa.update(RECORD)
+                .where(RECORD.c.record_no.in_(numbers))
+                .where(RECORD.c.status == str(RecordStatus.LIVE))
+                .values(status=str(RecordStatus.SUPERSEDED))
+            )
 
 
 def _entries(
