@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, NamedTuple, Protocol
 
+from mithaq.ledger.lists import RECEIPTS_PER_MESSAGE_MAX
 from mithaq.v1 import exchange_pb2
-
-RECEIPTS_PER_MESSAGE_MAX = 128
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ REFUSALS_LABEL: Final = b"mithaq/refusals/v1"
 FREEZE_LABEL: Final = b"mithaq/freeze/v1"
 REFUSALS_PER_LIST_MAX: Final = 256
 LISTS_PER_RECEIPT_MAX: Final = 16
+# Of the hub's, to senders and readers: receipts of other readers in one message (5.5, 5.6).
+RECEIPTS_PER_MESSAGE_MAX: Final = 128
 FREEZE_STREAMS_MAX: Final = 4096
 REASON_LENGTH_MAX: Final = 64
 # What the lists of one signer may weigh in one stream: so much, and so much an entry. Each

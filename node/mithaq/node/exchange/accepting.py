@@ -91,6 +91,8 @@ class Answers:
     receipts: list[exchange_pb2.Receipt] = field(default_factory=list[exchange_pb2.Receipt])
     # Readers' lists of refusals; each came before the receipts that name it.
     lists: list[exchange_pb2.RefusalList] = field(default_factory=list[exchange_pb2.RefusalList])
+    # What they take in memory while they wait, as whoever gathers them counts it.
+    size_bytes: int = 0
 
     @property
     def stream_ids(self) -> set[bytes]:

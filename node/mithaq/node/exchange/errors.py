@@ -4,6 +4,8 @@
 or anything of a person; streams are named by the beginning of their id.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -267,3 +269,8 @@ class StreamsFailedError(ExchangeError):
     public_message = "Some streams could not be received."
     fix = "Read the evidence of the alarms; the node asks the hub again by itself."
     retryable = True
+
+
+def counted(faults: Iterable[Exception]) -> list[tuple[str, int]]:
+    """Return how often each code is among faults: a peer makes as many of them as it likes."""
+    return sorted(Counter(str(getattr(fault, "code", "")) for fault in faults).items())

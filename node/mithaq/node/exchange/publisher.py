@@ -1,8 +1,9 @@
 """The publisher: tells the hub what is durable here, and keeps what it answers.
 
-PROTOCOL 5.1 to 5.3a. Several batches are in flight; answers are kept in groups. The one
-rule: a stream is sent in order, from where the hub says that it stands, so a connection
-that breaks anywhere repeats nothing that matters and loses nothing.
+PROTOCOL 5.1 to 5.3a. Several batches are in flight; answers are kept in groups, and no
+more of them are read than have room. The one rule: a stream is sent in order, from where
+the hub says that it stands, so a connection that breaks anywhere repeats nothing that
+matters and loses nothing.
 """
 
 import asyncio
@@ -14,9 +15,10 @@ import sqlalchemy as sa
 
 from mithaq.node.exchange.accepting import Answers, keep_answers
 from mithaq.node.exchange.calls import Call, messages
-from mithaq.node.exchange.errors import DrainedError, OutOfStepError
+from mithaq.node.exchange.errors import DrainedError, OutOfStepError, counted
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.out_stream import STREAM, Batch
+from mithaq.node.exchange.receipts import check_told_together
 from mithaq.node.exchange.sending import Fresh, Sendable, read_sendable
 from mithaq.service.logging import declare, logger
 from mithaq.store.tables import LOG
@@ -27,7 +29,10 @@ WINDOW_BYTES: Final = 8 * 1024 * 1024
 # So long answers wait for others: a transaction for each would take the processor from
 # the readers of what they answer.
 KEEP_PATIENCE_S: Final = 0.1
-ANSWER_REFUSED: Final = declare("answer of the hub refused", "code")
+# What answers may weigh that wait to be kept, and what each takes beside its bytes.
+ANSWERS_BYTES_MAX: Final = 4 * 1024 * 1024
+ANSWER_BYTES: Final = 256
+ANSWER_REFUSED: Final = declare("answer of the hub refused", "code", "count")
 UNSENDABLE: Final = declare("stream cannot be sent again", "stream", "sequence")
 BATCH_REJECTED: Final = declare("batch rejected by the hub", "code", "stream", "sequence")
 
@@ -68,6 +73,7 @@ class Publisher:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
     _answers: Answers = field(default_factory=Answers)
+    _roomy: asyncio.Event = field(default_factory=asyncio.Event)
     _lists: list[exchange_pb2.FreezeList] = field(default_factory=list[exchange_pb2.FreezeList])
     _pause_s: float = 0.0
 
@@ -204,10 +210,14 @@ class Publisher:
                 raise DrainedError(response.drain.retry_after_ms)
             if kind is not None:
                 takers[kind](response)
+            # An honest hub tells what was signed; one that tells more is read no further for now.
+            while self._answers.size_bytes > ANSWERS_BYTES_MAX:
+                self._roomy.clear()
+                await self._roomy.wait()
 
     def _take_acceptance(self, response: exchange_pb2.PublishResponse) -> None:
         self._answers.acceptances.append(response.acceptance)
-        self._answered.set()
+        self._weigh(response)
         log_no = self._by_id.get(response.acceptance.stream_id)
         if log_no is None:
             return
@@ -217,11 +227,17 @@ class Publisher:
         self._news.set()
 
     def _take_receipts(self, response: exchange_pb2.PublishResponse) -> None:
-        self._answers.receipts.extend(response.receipts.receipts)
-        self._answered.set()
+        receipts = response.receipts.receipts
+        check_told_together(receipts)
+        self._answers.receipts.extend(receipts)
+        self._weigh(response, count=len(receipts))
 
     def _take_refusals(self, response: exchange_pb2.PublishResponse) -> None:
         self._answers.lists.append(response.refusals)
+        self._weigh(response)
+
+    def _weigh(self, response: exchange_pb2.PublishResponse, *, count: int = 1) -> None:
+        self._answers.size_bytes += response.ByteSize() + count * ANSWER_BYTES
         self._answered.set()
 
     def _take_reject(self, response: exchange_pb2.PublishResponse) -> None:
@@ -249,6 +265,7 @@ class Publisher:
             await asyncio.sleep(KEEP_PATIENCE_S)
             self._answered.clear()
             answers, self._answers = self._answers, Answers()
+            self._roomy.set()
             if answers:
                 await self.keep(answers)
 
@@ -258,8 +275,8 @@ class Publisher:
         faults = await self.home.database.write(
             lambda each: keep_answers(each, self.home, answers, at=at)
         )
-        for fault in faults:
-            logger().warning(ANSWER_REFUSED, code=getattr(fault, "code", ""))
+        for code, count in counted(faults):
+            logger().warning(ANSWER_REFUSED, code=code, count=count)
         if answers.refuse:
             self.refused()
         for acceptance in answers.acceptances:

@@ -6,6 +6,7 @@ own name, so each role has a key of its own, or a `held` could be shown as an `o
 The one rule: name, key and algorithm come from the registry, never from the message.
 """
 
+from collections.abc import Sized
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -22,7 +23,7 @@ from mithaq.ledger.cosignature import (
 )
 from mithaq.ledger.errors import LedgerError
 from mithaq.ledger.keytypes import KeyType
-from mithaq.ledger.lists import refusals_extension
+from mithaq.ledger.lists import RECEIPTS_PER_MESSAGE_MAX, refusals_extension
 from mithaq.node.exchange.errors import ProofRefusedError
 from mithaq.v1 import exchange_pb2
 
@@ -116,6 +117,12 @@ def to_message(receipt: Receipt) -> exchange_pb2.Receipt:
         cosignature_mldsa=receipt.cosignature_mldsa,
         refusals_head=receipt.refusals_head,
     )
+
+
+def check_told_together(receipts: Sized) -> None:
+    """Raise ProofRefusedError for more receipts than one message of the hub's may have."""
+    if len(receipts) > RECEIPTS_PER_MESSAGE_MAX:
+        raise ProofRefusedError(f"{len(receipts)} receipts in one message")
 
 
 def verify_receipt(

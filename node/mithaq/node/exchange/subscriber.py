@@ -28,6 +28,7 @@ from mithaq.node.exchange.errors import (
     DrainedError,
     ExchangeError,
     StreamsFailedError,
+    counted,
 )
 from mithaq.node.exchange.home import Home
 from mithaq.node.exchange.inbox import ArrivedHeaders, Held, hold_headers
@@ -35,7 +36,7 @@ from mithaq.node.exchange.judge import HeaderPiece
 from mithaq.node.exchange.omissions import Omission
 from mithaq.node.exchange.out_stream import STREAM
 from mithaq.node.exchange.pieces import by_stream
-from mithaq.node.exchange.receipts import Receipt, to_message
+from mithaq.node.exchange.receipts import Receipt, check_told_together, to_message
 from mithaq.node.exchange.reception import load_keys
 from mithaq.node.exchange.standing_receipts import standing_receipts
 from mithaq.node.exchange.unsealing import OpenedReceipt, Unsealed, open_bodies
@@ -53,7 +54,7 @@ RETRY_S: Final = 1.0
 # So long streams that failed stay given up; then they are asked for anew.
 FAILED_STREAMS_S: Final = 60.0
 STREAM_FAILED: Final = declare("received stream failed", "stream", "code")
-VIEW_REFUSED: Final = declare("view refused", "code")
+VIEW_REFUSED: Final = declare("view refused", "code", "count")
 COMMIT_FAILED: Final = declare("inbox commit failed", "stream")
 # Nobody's piece is at fault: all of them come again with the next connection.
 _OF_THE_STORE: Final = (DiskFullError, StoreBusyError, StoreUnreachableError)
@@ -161,6 +162,7 @@ class Subscriber:
             elif kind == "bodies":
                 self._arrived.bodies.append(_bodies(response.bodies))
             elif kind == "views":
+                check_told_together(response.views.receipts)
                 self._arrived.views.append(response.views)
             elif kind == "freeze_list":
                 self._arrived.freeze_lists.append(response.freeze_list)
@@ -280,8 +282,8 @@ class Subscriber:
                 self._failed.add(stream_id)
                 code = getattr(fault, "code", "")
                 logger().warning(STREAM_FAILED, stream=stream_id.hex()[:16], code=code)
-            for fault in each.faults:
-                logger().warning(VIEW_REFUSED, code=getattr(fault, "code", ""))
+            for code, count in counted(each.faults):
+                logger().warning(VIEW_REFUSED, code=code, count=count)
 
     def _accuse_withheld(self, connection: sa.Connection, all_held: Sequence[Held]) -> None:
         """Raise `registry withheld` for headers that wait too long for it (PROTOCOL 2.4).
