@@ -7,7 +7,7 @@ complete, in order and true to its headers' hashes.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -20,6 +20,9 @@ from mithaq.node.exchange.pieces import grouped
 from mithaq.node.exchange.receipts import Receipt
 from mithaq.node.sealing.body import TrueBody, true_body
 from mithaq.v1 import exchange_pb2
+
+# What it takes in memory that an entry is named, with its body or without.
+NAMED_BYTES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,10 @@ class ArrivedBodies:
 
     @property
     def size_bytes(self) -> int:
-        """What they take in memory while they wait."""
-        return sum(map(len, self.bodies.values()))
+        """What they take in memory while they wait, all that came with them included."""
+        named = (len(self.bodies) + len(self.omissions)) * NAMED_BYTES
+        shown = 0 if self.opened is None else self.opened.ByteSize()
+        return sum(map(len, self.bodies.values())) + named + shown
 
 
 def in_groups(pieces: Iterable[ArrivedBodies]) -> Iterator[list[ArrivedBodies]]:

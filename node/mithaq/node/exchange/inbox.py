@@ -25,7 +25,7 @@ from mithaq.node.exchange.home import Home, instant, milliseconds
 from mithaq.node.exchange.judge import HeaderPiece, end_of, judge_headers
 from mithaq.node.exchange.pieces import FAULTS, by_stream, grouped, in_turn, writing
 from mithaq.node.exchange.receipts import HELD, Receipt, sign_receipt
-from mithaq.node.exchange.refusal_lists import check_weight, save_refusals
+from mithaq.node.exchange.refusal_lists import check_raw_weight, check_weight, save_refusals
 from mithaq.node.exchange.refusals import RefusalList, check_refusals
 from mithaq.node.exchange.taking_back import take_back_all
 from mithaq.node.tables import AcceptanceRow, ReceiptRow
@@ -37,6 +37,8 @@ from mithaq.v1 import exchange_pb2
 RECEIPT: Final = table_of(ReceiptRow)
 ACCEPTANCE: Final = table_of(AcceptanceRow)
 MLDSA_INTERVAL: Final = timedelta(days=1)
+# What a run takes in memory beside its bytes.
+RUN_BYTES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,11 @@ class ArrivedHeaders:
 
     @property
     def size_bytes(self) -> int:
-        """What they take in memory while they wait."""
-        return sum(len(run.terms_bytes) + len(run.own_bytes) for run in self.piece.runs)
+        """What they take in memory while they wait, all that came with them included."""
+        piece = self.piece
+        runs = sum(len(run.terms_bytes) + len(run.own_bytes) + RUN_BYTES for run in piece.runs)
+        lists = sum(each.ByteSize() for each in self.refusals)
+        return runs + len(piece.checkpoint) + len(piece.acceptance) + lists
 
 
 @dataclass(slots=True)
@@ -136,9 +141,10 @@ def _hold(
     judged = judge_headers(pieces, known, registry=home.registry, reader=home.member)
     if stream is None:
         in_stream.check_predecessor(connection, judged.state.opening.predecessor)
-    lists = _check_hub_refusals(home, group[-1], size=judged.state.size)
     if stream is not None and not judged.hashes:
+        # Said before (1.6): the lists that come with it are not looked at again.
         return stream.log_no, judged.state.checkpoint()
+    lists = _check_hub_refusals(home, group[-1], size=judged.state.size)
     # A stream that is held for the first time has no list yet, and no number.
     check_weight(connection, stream.log_no if stream else 0, lists, size=judged.state.size)
     withdrawn = list(in_stream.withdrawals(judged.runs))
@@ -174,6 +180,8 @@ def _sign_held(
 
 
 def _check_hub_refusals(home: Home, arrived: ArrivedHeaders, *, size: int) -> list[RefusalList]:
+    # Before any signature is verified: a message may hold thousands of lists.
+    check_raw_weight(arrived.refusals, size=size)
     return [
         check_refusals(
             each,

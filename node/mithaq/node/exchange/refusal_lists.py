@@ -5,7 +5,7 @@ the sender, and its own are kept where it signs them. The one rule: what others 
 stream weighs no more here than the stream has entries to refuse, as at the hub.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -19,6 +19,7 @@ from mithaq.node.exchange.refusals import RefusalList
 from mithaq.node.tables import RefusalListRow
 from mithaq.store.engine import bulk_insert
 from mithaq.store.tables import table_of
+from mithaq.v1 import exchange_pb2
 
 REFUSAL_LIST: Final = table_of(RefusalListRow)
 # More than any list weighs that is of its form: 256 refusals with the longest reasons.
@@ -33,6 +34,15 @@ def is_list_known(connection: sa.Connection, log_no: int, signer: str, list_hash
         REFUSAL_LIST.c.signer == signer,
     )
     return connection.execute(found).first() is not None
+
+
+def check_raw_weight(messages: Iterable[exchange_pb2.RefusalList], *, size: int) -> None:
+    """Raise RefusalsTooManyError for lists that weigh too much already as they came.
+
+    They came together and about a stream of this size, so nothing honest is among them twice.
+    """
+    if sum(each.ByteSize() for each in messages) > refusals_bytes_max(size):
+        raise RefusalsTooManyError(f"more refusals than a stream of {size} entries has")
 
 
 def check_weight(

@@ -112,6 +112,8 @@ class Subscriber:
     # What waits for the registry or for headers; kept across transactions, not connections.
     _arrived: _Arrived = field(default_factory=_Arrived)
     _waiting: _Arrived = field(default_factory=_Arrived)
+    # What a transaction has at the moment of both.
+    _taking_bytes: int = 0
     # Of streams that have waited for the registry since, without the time between connections.
     _waiting_since: dict[bytes, datetime] = field(default_factory=dict[bytes, datetime])
     _left_at: datetime | None = None
@@ -130,7 +132,7 @@ class Subscriber:
 
     async def run(self, call: SubscribeCall) -> None:
         """Receive until the hub ends the call; raise what the call raises."""
-        self._arrived, self._waiting = _Arrived(), _Arrived()
+        self._arrived, self._waiting, self._taking_bytes = _Arrived(), _Arrived(), 0
         self._failed.clear()
         # The time without a connection counts for nobody; that of those before it does.
         away = self.home.clock() - (self._left_at or self.home.clock())
@@ -156,11 +158,13 @@ class Subscriber:
         ):
             await call.write(exchange_pb2.SubscribeRequest(receipt=receipt))
         async for response in messages(call):
-            kind = response.WhichOneof("message")
+            kind, weight = response.WhichOneof("message"), 0
             if kind == "headers":
                 self._arrived.headers.append(_headers(response.headers))
+                weight = self._arrived.headers[-1].size_bytes
             elif kind == "bodies":
                 self._arrived.bodies.append(_bodies(response.bodies))
+                weight = self._arrived.bodies[-1].size_bytes
             elif kind == "views":
                 check_told_together(response.views.receipts)
                 self._arrived.views.append(response.views)
@@ -171,12 +175,16 @@ class Subscriber:
                 logger().warning(STREAM_FAILED, stream=stream, code=response.reject.code)
             elif kind == "drain":
                 raise DrainedError(response.drain.retry_after_ms)
-            self._arrived.size_bytes += response.ByteSize()
+            self._arrived.size_bytes += max(response.ByteSize(), weight)
             self._news.set()
             # An honest hub keeps to the window; another one is read no further for now.
-            while self._arrived.size_bytes + self._waiting.size_bytes > 2 * WINDOW_BYTES:
+            while self._weight() > 2 * WINDOW_BYTES:
                 self._roomy.clear()
                 await self._roomy.wait()
+
+    def _weight(self) -> int:
+        """Return what is in memory, in bytes: what is being taken may have to wait again."""
+        return self._arrived.size_bytes + self._taking_bytes + self._waiting.size_bytes
 
     async def _repeat(self) -> None:
         loop = asyncio.get_running_loop()
@@ -196,6 +204,7 @@ class Subscriber:
             self._news.clear()
             arrived, self._arrived = self._arrived, _Arrived()
             waiting, self._waiting = self._waiting, _Arrived()
+            self._taking_bytes = arrived.size_bytes + waiting.size_bytes
             arrived.headers = self._unfailed(waiting.headers + arrived.headers)
             arrived.bodies = self._unfailed(waiting.bodies + arrived.bodies)
             taken = await self._taken(arrived)
@@ -276,6 +285,7 @@ class Subscriber:
         waiting.size_bytes = sum(each.size_bytes for each in waiting.headers) + sum(
             each.size_bytes for each in waiting.bodies
         )
+        self._taking_bytes = 0
         self._roomy.set()
         for each in taken:
             for stream_id, fault in (each.held.failed | each.unsealed.failed).items():
