@@ -191,6 +191,22 @@ class TestIndex:
         assert runs_by_level(indexed) == {1: 1}
         check(indexed, dict(list(said.items())[::100]))
 
+    @pytest.mark.parametrize("apart", [False, True])
+    def test_what_a_merge_was_to_fill_goes_with_the_last_that_it_would_have_had(
+        self, indexed: Database, *, apart: bool
+    ) -> None:
+        said = filled(indexed, chance(), appends=16, records=330, keys=4)
+        next(merge(indexed, entries_max=1_000))
+        moved = sa.select(PAGE.c.entries).join(RUN, RUN.c.run_no == PAGE.c.run_no)
+        blobs = indexed.read_sync(
+            lambda connection: list(connection.scalars(moved.where(RUN.c.level == 1)))
+        )
+        first = {entry for blob in blobs for entry in unpack(blob)}
+        rest = {entry_of(key, number) for key, records in said.items() for number in records}
+        for gone in (first, rest - first) if apart else (rest,):
+            indexed.write_sync(lambda connection, gone=gone: index.remove(connection, gone))  # type: ignore[misc]
+        assert runs_by_level(indexed) == {}
+
     def test_many_entries_of_one_key_are_removed_from_all_its_pages(
         self, indexed: Database
     ) -> None:

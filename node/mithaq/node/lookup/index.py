@@ -105,6 +105,7 @@ def merge_step(connection: sa.Connection, *, entries_max: int = MERGE_STEP_ENTRI
     _extend(connection, target, moved)
     if all(front.is_whole for front in fronts):
         connection.execute(sa.delete(RUN).where(RUN.c.drains_into == target))
+        _drop_empty(connection, [target])
     return True
 
 
@@ -270,10 +271,18 @@ def _new_run(connection: sa.Connection, *, level: int) -> int:
 def _drop_empty(connection: sa.Connection, run_nos: Iterable[int]) -> None:
     """Delete runs of which no page is left: each that stays costs every later search.
 
-    What a merge fills may be empty for now.
+    What a merge fills may be empty for now; it goes with the last that it would have had.
     """
+    filled: set[int] = set()
     for part in in_parts(run_nos):
-        connection.execute(sa.delete(RUN).where(RUN.c.run_no.in_(part), ~_IS_FILLED, ~_IS_TARGET))
+        gone = connection.execute(
+            sa.delete(RUN)
+            .where(RUN.c.run_no.in_(part), ~_IS_FILLED, ~_IS_TARGET)
+            .returning(RUN.c.drains_into)
+        )
+        filled.update(row.drains_into for row in gone if row.drains_into is not None)
+    if filled:
+        _drop_empty(connection, filled)
 
 
 def _insert_pages(connection: sa.Connection, run_no: int, first_no: int, pages: list[Page]) -> None:
