@@ -44,6 +44,7 @@ def test_bodies_weigh_what_is_left_out_and_the_receipt_that_proves_it(
     assert many.size_bytes >= bodies.size_bytes + NAMED_BYTES * len(omissions)
     shown = dataclasses.replace(bodies, opened=exchange_pb2.Receipt(root=bytes(MIB)))
     assert shown.size_bytes >= bodies.size_bytes + MIB
+    assert NAMED_BYTES * 1_000_000 < 2 * WINDOW_BYTES
     nothing = ArrivedBodies(bodies.stream_id, 1, dict.fromkeys(range(1024), b""), {})
     assert nothing.size_bytes >= NAMED_BYTES * 1024
 
