@@ -67,7 +67,7 @@ class Delivery:
         database: Database,
         outlet: Outlet,
         release: Release,
-        window: Window,
+        window_bytes: int,
         standing: Mapping[bytes, Standing],
     ) -> None:
         """Begin where `standing`, by stream id, says that the reader is."""
@@ -77,7 +77,10 @@ class Delivery:
         self._database = database
         self._outlet = outlet
         self._release = release
-        self._window = window
+        # One for each: bodies may wait at the reader until a WITHDRAW's header has come (5.4),
+        # and must not keep it back.
+        self._headers_window = Window(window_bytes)
+        self._bodies_window = Window(window_bytes)
         self._standing = standing
         self._cursors: dict[int, Cursor] = {}
         # In order of arrival; a stream waits for one turn at most.
@@ -119,15 +122,19 @@ class Delivery:
     def _acknowledge(self, cursor: Cursor) -> None:
         held = self._directory.signed_size(cursor.log_no, self._reader, HELD)
         opened = self._directory.signed_size(cursor.log_no, self._reader, OPENED)
-        freed = cursor.headers.acknowledge(held) + cursor.bodies.acknowledge(opened)
-        if freed and not self._window.is_open:
+        freed = (
+            (self._headers_window, cursor.headers.acknowledge(held)),
+            (self._bodies_window, cursor.bodies.acknowledge(opened)),
+        )
+        if any(freed_bytes and not window.is_open for window, freed_bytes in freed):
             # The window opens for the other streams as well.
             for log_no in self._cursors:
                 self._take_turn(log_no)
-        self._window.give_back(freed)
+        for window, freed_bytes in freed:
+            window.give_back(freed_bytes)
 
     async def _turn_headers(self, cursor: Cursor, stream: HeldStream) -> bool:
-        if cursor.headers_size >= stream.state.size or not self._window.is_open:
+        if cursor.headers_size >= stream.state.size or not self._headers_window.is_open:
             return False
         if self._waits_for_predecessor(stream):
             return False
@@ -137,14 +144,14 @@ class Delivery:
         await self._outlet.headers(stream, piece)
         cursor.headers_size = piece.size
         cursor.headers.add(size=piece.size, sent_bytes=piece.weight_bytes)
-        self._window.take(piece.weight_bytes)
+        self._headers_window.take(piece.weight_bytes)
         self._wake_successors(stream, cursor)
         return True
 
     async def _turn_bodies(self, cursor: Cursor, stream: HeldStream) -> bool:
         held = self._directory.signed_size(cursor.log_no, self._reader, HELD)
         end = min(held, cursor.headers_size)
-        if cursor.bodies_size >= end or not self._window.is_open:
+        if cursor.bodies_size >= end or not self._bodies_window.is_open:
             return False
         if self._must_know_first(cursor):
             return False
@@ -156,7 +163,7 @@ class Delivery:
         await self._outlet.bodies(stream, piece, cursor.bodies_size)
         cursor.bodies_size = piece.size
         cursor.bodies.add(size=piece.size, sent_bytes=piece.weight_bytes)
-        self._window.take(piece.weight_bytes)
+        self._bodies_window.take(piece.weight_bytes)
         return True
 
     def _must_know_first(self, cursor: Cursor) -> bool:
@@ -169,7 +176,11 @@ class Delivery:
         return cursor.bodies_size < opened and cursor.headers_size < opened
 
     async def _next_headers(self, cursor: Cursor) -> HeaderPiece | None:
-        log_no, start, room_bytes = cursor.log_no, cursor.headers_size, self._window.room_bytes
+        log_no, start, room_bytes = (
+            cursor.log_no,
+            cursor.headers_size,
+            self._headers_window.room_bytes,
+        )
         recent = self._directory.recent.headers(log_no, start=start, room_bytes=room_bytes)
         if recent is not None:
             return recent
@@ -181,7 +192,7 @@ class Delivery:
         log_no, start = cursor.log_no, cursor.bodies_size
         opened = self._directory.signed_size(log_no, self._reader, OPENED)
         wanted = Wanted(self._reader, end, self._release.expired_at(), opened)
-        room_bytes = self._window.room_bytes
+        room_bytes = self._bodies_window.room_bytes
         recent = self._directory.recent.bodies(log_no, wanted, start=start, room_bytes=room_bytes)
         if recent is not None:
             return recent

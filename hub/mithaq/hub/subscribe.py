@@ -29,7 +29,6 @@ from mithaq.hub.receipt_book import HeldReceipt, in_messages, tell
 from mithaq.hub.receipts import OPENED, parse_receipt
 from mithaq.hub.recent import Part
 from mithaq.hub.refusals import parse_lists
-from mithaq.hub.window import Window
 from mithaq.service.identity import Draining, LiveCall, current_call
 from mithaq.service.validation import check_message
 from mithaq.v1 import exchange_pb2
@@ -110,7 +109,7 @@ class Subscription:
             database=self._hub.database,
             outlet=Outlet(self._send_headers, self._send_bodies),
             release=Release(self._hub.may_release, self._hub.expired_at),
-            window=Window(min(hello.window_bytes, self._hub.limits.window_bytes_max)),
+            window_bytes=min(hello.window_bytes, self._hub.limits.window_bytes_max),
             standing={
                 each.stream_id: Standing(each.held_size, each.opened_size) for each in hello.cursors
             },
