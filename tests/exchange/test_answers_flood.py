@@ -127,16 +127,18 @@ async def test_more_receipts_than_a_message_may_have_end_the_call(cairo: Desk, b
         await running
 
 
-class Views(Flood):
-    """The same for a reader."""
+class Views:
+    """A call that tells a reader views once, and ends."""
 
-    async def read(self) -> exchange_pb2.SubscribeResponse:  # type: ignore[override]
-        answer = await super().read()
-        if isinstance(answer, Response):
-            return exchange_pb2.SubscribeResponse(views=answer.receipts)
-        return answer
+    def __init__(self, told: exchange_pb2.Receipts) -> None:
+        self.views = [exchange_pb2.SubscribeResponse(views=told)]
 
-    async def write(self, request: exchange_pb2.SubscribeRequest, /) -> None:  # type: ignore[override]
+    async def read(self) -> exchange_pb2.SubscribeResponse:
+        if not self.views:
+            return grpc.aio.EOF  # type: ignore[return-value]
+        return self.views.pop()
+
+    async def write(self, request: exchange_pb2.SubscribeRequest, /) -> None:
         del request
 
 
@@ -145,9 +147,7 @@ async def test_more_views_than_a_message_may_have_end_the_call(cairo: Desk, beyo
     told = exchange_pb2.Receipts(
         receipts=[exchange_pb2.Receipt()] * (RECEIPTS_PER_MESSAGE_MAX + beyond)
     )
-    running = Subscriber(cairo.home, owed=lambda: None).run(
-        Views([Response(receipts=told)], ends=True)
-    )
+    running = Subscriber(cairo.home, owed=lambda: None).run(Views(told))
     if beyond:
         with pytest.raises(ProofRefusedError):
             await running

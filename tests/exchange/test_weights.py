@@ -5,19 +5,21 @@ import dataclasses
 
 import pytest
 
+from mithaq.certs.errors import SignatureInvalidError
 from mithaq.certs.keys import Ed25519Key
 from mithaq.ledger.lists import refusals_bytes_max
-from mithaq.node.exchange import refusals
+from mithaq.ledger.names import HUB
 from mithaq.node.exchange.bodies import NAMED_BYTES, ArrivedBodies
 from mithaq.node.exchange.errors import RefusalsTooManyError
 from mithaq.node.exchange.inbox import ArrivedHeaders
 from mithaq.node.exchange.omissions import Omission
-from mithaq.node.exchange.refusals import Refusal
+from mithaq.node.exchange.out_stream import Batch
+from mithaq.node.exchange.refusals import Refusal, sign_refusals
 from mithaq.node.exchange.subscriber import WINDOW_BYTES, Subscriber
 from mithaq.v1 import exchange_pb2
 from tests.exchange.relay import Desk, bodies_of, headers_of
 from tests.exchange.test_answers_flood import settled
-from tests.exchange.test_refusals_weight import signed, to_tunis
+from tests.exchange.test_refusals_weight import to_tunis
 from tests.federation import Federation
 
 MIB = 1024 * 1024
@@ -106,46 +108,35 @@ def ahead(cairo: Desk, tunis: Desk, federation: Federation) -> tuple[Desk, Arriv
 # --- the hub's lists of refusals --------------------------------------------------------
 
 
-@pytest.fixture
-def verified(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """Return the signatures of lists that are verified from now on."""
-    found: list[bytes] = []
-    verify = refusals.verify_ed25519
-
-    def noted(public: bytes, message: bytes, signature: bytes) -> None:
-        found.append(signature)
-        verify(public, message, signature)
-
-    monkeypatch.setattr(refusals, "verify_ed25519", noted)
-    return found
+def forged(batch: Batch) -> exchange_pb2.RefusalList:
+    """Return a list that says it is the hub's, and is not."""
+    refusal = Refusal(batch.segment.state.size - 1, "NARROWED_SINCE", 7)
+    (one,) = sign_refusals(
+        [refusal], stream_id=batch.stream_id, signer=HUB, key=Ed25519Key.generate()
+    )
+    return one
 
 
+@pytest.mark.parametrize(
+    ("beyond", "expected"), [(0, SignatureInvalidError), (1, RefusalsTooManyError)]
+)
 def test_lists_are_weighed_before_any_signature_of_them_is_verified(
-    cairo: Desk, tunis: Desk, federation: Federation, verified: list[bytes]
+    cairo: Desk, tunis: Desk, beyond: int, expected: type[Exception]
 ) -> None:
     batch = to_tunis(cairo, tunis)
-    size = batch.segment.state.size
-    one = signed(federation, batch, Refusal(size - 1, "NARROWED_SINCE", 7))
-    count = refusals_bytes_max(size) // one.ByteSize()
-    headers = headers_of(federation, batch)
-    too_many = dataclasses.replace(headers, refusals=(one,) * (count + 1))
-    (fault,) = tunis.hold(too_many).failed.values()
-    assert isinstance(fault, RefusalsTooManyError)
-    assert verified == []
-    assert not tunis.hold(dataclasses.replace(headers, refusals=(one,) * count)).failed
-    assert len(verified) == count
+    one = forged(batch)
+    count = refusals_bytes_max(batch.segment.state.size) // one.ByteSize() + beyond
+    headers = headers_of(cairo.federation, batch)
+    (fault,) = tunis.hold(dataclasses.replace(headers, refusals=(one,) * count)).failed.values()
+    assert isinstance(fault, expected)
 
 
 def test_lists_with_headers_that_are_held_already_are_not_verified(
-    cairo: Desk, tunis: Desk, federation: Federation, verified: list[bytes]
+    cairo: Desk, tunis: Desk
 ) -> None:
     batch = to_tunis(cairo, tunis)
-    headers = headers_of(federation, batch)
-    key = Ed25519Key.generate()
+    headers = headers_of(cairo.federation, batch)
     assert not tunis.hold(headers).failed
-    refusal = Refusal(batch.segment.state.size - 1, "NARROWED_SINCE", 7)
-    (forged,) = refusals.sign_refusals([refusal], stream_id=batch.stream_id, signer="hub", key=key)
-    again = tunis.hold(dataclasses.replace(headers, refusals=(forged,)))
-    assert len(again.receipts) == 1
-    assert verified == []
+    again = tunis.hold(dataclasses.replace(headers, refusals=(forged(batch),)))
+    assert (len(again.receipts), again.failed) == (1, {})
     assert tunis.number("SELECT count(*) FROM node_refusal") == 0

@@ -1,13 +1,13 @@
 """Receipts as they are told on: each once, the newest only, in the order in which they came."""
 
 from mithaq.hub.receipt_book import (
-    RECEIPTS_PER_MESSAGE_MAX,
     HeldReceipt,
     ReceiptBook,
     held_receipt,
     in_messages,
     tell,
 )
+from mithaq.ledger.lists import RECEIPTS_PER_MESSAGE_MAX
 from mithaq.v1 import exchange_pb2
 
 HELD, OPENED = exchange_pb2.RECEIPT_ROLE_HELD, exchange_pb2.RECEIPT_ROLE_OPENED

@@ -2,8 +2,9 @@
 
 gRPC's own flow control let a server run 6 MB ahead of a stalled reader (LIMITS), so the
 hub counts: bytes of headers until a ``held``, and apart from them, for bodies may wait for
-headers, bytes of bodies until an ``opened``. The one rule: sending stops at the window, but a whole batch is never split by it, because a
-reader can only sign at a checkpoint. So a reader is at most one batch over each window.
+headers, bytes of bodies until an ``opened``. The one rule: sending stops at the window, but
+a whole batch is never split by it, because a reader can only sign at a checkpoint. So a
+reader is at most one batch over each window.
 """
 
 from collections import deque
