@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from mithaq.node.exchange.accepting import Answers
+from mithaq.node.exchange.out_stream import Batch
+from mithaq.node.exchange.publisher import Publisher
+from mithaq.v1 import exchange_pb2
 from tests.exchange.nodes import Node
+from tests.exchange.relay import Desk, acceptance_of
+from tests.exchange.test_answers import issued
 from tests.hub.running import prepare, running, three_members
 
 
@@ -43,3 +49,27 @@ async def test_a_batch_that_is_committed_while_a_connection_begins_is_sent(
     finally:
         for node in nodes:
             node.close()
+
+
+async def test_what_the_hub_only_says_that_it_has_accepted_is_not_accepted(
+    cairo_and_batch: tuple[Desk, Batch],
+) -> None:
+    cairo, batch = cairo_and_batch
+    publisher = Publisher(cairo.home, refused=lambda: None)
+    publisher.offer([batch])
+    owed = publisher.unaccepted_entries
+    for size in (batch.segment.state.size, 2**40):
+        said = exchange_pb2.Acceptance(stream_id=batch.stream_id, size=size, cosignature="—")
+        await publisher.keep(Answers([said]))
+        assert publisher.unaccepted_entries == owed > 0
+    signed = acceptance_of(cairo.federation, batch)
+    said = exchange_pb2.Acceptance(
+        stream_id=batch.stream_id, size=batch.segment.state.size, cosignature=signed
+    )
+    await publisher.keep(Answers([said]))
+    assert publisher.unaccepted_entries == 0
+
+
+@pytest.fixture
+def cairo_and_batch(cairo: Desk) -> tuple[Desk, Batch]:
+    return cairo, issued(cairo)

@@ -160,6 +160,11 @@ def _own_heads(connection: sa.Connection, stream_ids: Iterable[bytes]) -> dict[b
     return {each.stream_id: each for each in heads}
 
 
+def accepted_sizes(connection: sa.Connection, stream_ids: Iterable[bytes]) -> dict[int, int]:
+    """Return how far the hub has accepted these own streams, as it has proven, by log number."""
+    return {each.log_no: each.accepted_size for each in _own_heads(connection, stream_ids).values()}
+
+
 class _Accepted(NamedTuple):
     """A cosignature of the hub over an own stream, verified."""
 

@@ -9,11 +9,12 @@ matters and loses nothing.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
 
-from mithaq.node.exchange.accepting import Answers, keep_answers
+from mithaq.node.exchange.accepting import Answers, accepted_sizes, keep_answers
 from mithaq.node.exchange.calls import Call, messages
 from mithaq.node.exchange.errors import DrainedError, OutOfStepError, counted
 from mithaq.node.exchange.home import Home
@@ -272,18 +273,26 @@ class Publisher:
     async def keep(self, answers: Answers) -> None:
         """Verify answers of the hub and make them durable."""
         at = self.home.clock()
-        faults = await self.home.database.write(
-            lambda each: keep_answers(each, self.home, answers, at=at)
+        faults, accepted = await self.home.database.write(
+            lambda each: _kept(each, self.home, answers, at=at)
         )
         for code, count in counted(faults):
             logger().warning(ANSWER_REFUSED, code=code, count=count)
         if answers.refuse:
             self.refused()
-        for acceptance in answers.acceptances:
-            log_no = self._by_id.get(acceptance.stream_id)
-            if log_no is not None:
-                progress = self._progress[log_no]
-                progress.accepted_size = max(progress.accepted_size, acceptance.size)
+        for log_no, size in accepted.items():
+            progress = self._progress.get(log_no)
+            if progress is not None:
+                progress.accepted_size = max(progress.accepted_size, size)
+
+
+def _kept(
+    connection: sa.Connection, home: Home, answers: Answers, *, at: datetime
+) -> tuple[list[Exception], dict[int, int]]:
+    """Keep answers; return what was wrong with some, and how far the hub has proven to be."""
+    faults = keep_answers(connection, home, answers, at=at)
+    streams = {each.stream_id for each in answers.acceptances}
+    return faults, accepted_sizes(connection, streams)
 
 
 def _own_sizes(connection: sa.Connection) -> Sequence[tuple[int, bytes, int, int]]:
