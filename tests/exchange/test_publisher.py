@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from mithaq.node.exchange.accepting import Answers
 from mithaq.node.exchange.out_stream import Batch
-from mithaq.node.exchange.publisher import Publisher
+from mithaq.node.exchange.publisher import Publisher, patience_after
 from mithaq.v1 import exchange_pb2
 from tests.exchange.nodes import Node
 from tests.exchange.relay import Desk, acceptance_of
@@ -73,3 +73,12 @@ async def test_what_the_hub_only_says_that_it_has_accepted_is_not_accepted(
 @pytest.fixture
 def cairo_and_batch(cairo: Desk) -> tuple[Desk, Batch]:
     return cairo, issued(cairo)
+
+
+@pytest.mark.parametrize(
+    ("receipts", "seconds"), [(0, 0.1), (2, 0.1), (6, 0.1), (7, 0.112), (31, 0.496), (5000, 0.5)]
+)
+def test_the_more_readers_sign_the_longer_their_receipts_wait_for_each_other(
+    receipts: int, seconds: float
+) -> None:
+    assert patience_after(receipts) == pytest.approx(seconds)

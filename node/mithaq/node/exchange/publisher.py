@@ -28,8 +28,11 @@ from mithaq.v1 import exchange_pb2
 WINDOW_BATCHES: Final = 16
 WINDOW_BYTES: Final = 8 * 1024 * 1024
 # So long answers wait for others: a transaction for each would take the processor from
-# the readers of what they answer.
+# the readers of what they answer. Where many readers sign, one after the other, longer: by
+# so much for each receipt that the last transaction kept, up to a bound.
 KEEP_PATIENCE_S: Final = 0.1
+RECEIPT_PATIENCE_S: Final = 0.016
+KEEP_PATIENCE_S_MAX: Final = 0.5
 # What answers may weigh that wait to be kept, and what each takes beside its bytes.
 ANSWERS_BYTES_MAX: Final = 4 * 1024 * 1024
 ANSWER_BYTES: Final = 256
@@ -260,14 +263,16 @@ class Publisher:
         self._news.set()
 
     async def _keep(self) -> None:
+        patience_s = KEEP_PATIENCE_S
         while True:
             await self._answered.wait()
             # Nobody waits for it: what was on disk is in the hub's hands, and asked for anew.
-            await asyncio.sleep(KEEP_PATIENCE_S)
+            await asyncio.sleep(patience_s)
             self._answered.clear()
             answers, self._answers = self._answers, Answers()
             self._roomy.set()
             if answers:
+                patience_s = patience_after(len(answers.receipts))
                 await self.keep(answers)
 
     async def keep(self, answers: Answers) -> None:
@@ -293,6 +298,11 @@ def _kept(
     faults = keep_answers(connection, home, answers, at=at)
     streams = {each.stream_id for each in answers.acceptances}
     return faults, accepted_sizes(connection, streams)
+
+
+def patience_after(receipts: int) -> float:
+    """Return how long answers are waited for, in seconds, once so many receipts came together."""
+    return max(KEEP_PATIENCE_S, min(receipts * RECEIPT_PATIENCE_S, KEEP_PATIENCE_S_MAX))
 
 
 def _own_sizes(connection: sa.Connection) -> Sequence[tuple[int, bytes, int, int]]:
