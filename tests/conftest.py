@@ -10,15 +10,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sqlmodel import SQLModel
 
 from mithaq.store.engine import Database, open_database
 from mithaq.store.tables import SHARED_TABLES
 from tests.postgres import administering, running_postgres
 
-# Enough to find what is often wrong; HYPOTHESIS_PROFILE=default looks longer.
-settings.register_profile("quick", max_examples=40)
+# Enough to find what is often wrong; HYPOTHESIS_PROFILE=default looks longer. A machine that
+# does something else for a second fails no test: none is timed.
+settings.register_profile(
+    "quick", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # Their federation takes a minute to found.

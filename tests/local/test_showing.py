@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mithaq.agreements.clause import Clause
@@ -248,7 +248,7 @@ async def test_a_clause_that_refuses_the_record_to_a_role_refuses_all_of_it(tmp_
         await showing_under(tmp_path / "node", made_up(1), permit(), refusal)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(
     granted=st.frozensets(st.sampled_from(RecordField)),
     category=st.sampled_from(CATEGORIES),

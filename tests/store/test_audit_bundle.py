@@ -180,7 +180,10 @@ def test_a_bundle_signed_by_another_than_its_owner_is_found(federation: Federati
             verify_bundle(data, BundleKeys.of(federation.registry))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=60,
+)
 @given(position=st.integers(0, 100_000), flip=st.integers(1, 255))
 def test_every_flipped_byte_of_the_file_is_found(
     federation: Federation, position: int, flip: int
