@@ -31,7 +31,7 @@ class Flood:
         if self.told == len(self.answers):
             if self.ends:
                 # What ends a call of gRPC's.
-                return grpc.aio.EOF  # type: ignore[return-value]
+                return grpc.aio.EOF  # type: ignore[return-value]  # as gRPC ends a call
             await asyncio.Event().wait()
         self.told += 1
         return self.answers[self.told - 1]
@@ -135,7 +135,7 @@ class Views:
 
     async def read(self) -> exchange_pb2.SubscribeResponse:
         if not self.views:
-            return grpc.aio.EOF  # type: ignore[return-value]
+            return grpc.aio.EOF  # type: ignore[return-value]  # as gRPC ends a call
         return self.views.pop()
 
     async def write(self, request: exchange_pb2.SubscribeRequest, /) -> None:

@@ -167,7 +167,7 @@ class TestIndex:
         for number in range(index.MERGED_RUNS + 1):
             add(indexed, [(number, [bytes(16)])])
             indexed.write_sync(
-                lambda connection, number=number: index.remove(  # type: ignore[misc]
+                lambda connection, number=number: index.remove(  # type: ignore[misc]  # a default in a lambda
                     connection, [entry_of(bytes(16), number)]
                 )
             )
@@ -204,7 +204,7 @@ class TestIndex:
         first = {entry for blob in blobs for entry in unpack(blob)}
         rest = {entry_of(key, number) for key, records in said.items() for number in records}
         for gone in (first, rest - first) if apart else (rest,):
-            indexed.write_sync(lambda connection, gone=gone: index.remove(connection, gone))  # type: ignore[misc]
+            indexed.write_sync(lambda connection, gone=gone: index.remove(connection, gone))  # type: ignore[misc]  # a default in a lambda
         assert runs_by_level(indexed) == {}
 
     def test_many_entries_of_one_key_are_removed_from_all_its_pages(

@@ -107,11 +107,10 @@ class _Field(Protocol):
         ...
 
 
-def in_messages(receipts: Iterable[HeldReceipt]) -> Iterator[Sequence[HeldReceipt]]:
+def in_messages(receipts: Sequence[HeldReceipt]) -> Iterator[Sequence[HeldReceipt]]:
     """Yield receipts in the portions that one message may have."""
-    told = list(receipts)
-    for start in range(0, len(told), RECEIPTS_PER_MESSAGE_MAX):
-        yield told[start : start + RECEIPTS_PER_MESSAGE_MAX]
+    for start in range(0, len(receipts), RECEIPTS_PER_MESSAGE_MAX):
+        yield receipts[start : start + RECEIPTS_PER_MESSAGE_MAX]
 
 
 def tell(field: _Field, receipts: Iterable[HeldReceipt]) -> None:
